@@ -1,0 +1,1 @@
+"""Vigie: observability-first inference and logging for tabular scikit-learn models."""

@@ -1,0 +1,1 @@
+"""The prediction API: gateway, routes, problem documents."""

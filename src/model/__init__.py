@@ -1,0 +1,1 @@
+"""Models: features, package, runtime, batching, training."""

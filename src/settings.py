@@ -31,7 +31,6 @@ MEBIBYTE = 1024 * 1024
 TYPO_DISTANCE = 2
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-OptionalText = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["redis", "http", "list"]
@@ -74,7 +73,7 @@ class ApiSettings(Concern):
     """Address the API listens on; 0.0.0.0 in a container."""
     api_port: Port = 8000
     """Port the API listens on."""
-    api_url: OptionalText = None
+    api_url: str | None = None
     """Where the front end and the commands find the API; unset, it follows API_HOST and API_PORT."""
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of API processes."""
@@ -123,13 +122,13 @@ class ApiSettings(Concern):
 class RedisSettings(Concern):
     """Redis"""
 
-    redis_host: OptionalText = None
+    redis_host: str | None = None
     """Redis server; when set, the embedded Redis is not started."""
     redis_port: Port = 6379
     """Port of Redis."""
     redis_db: Annotated[int, Field(ge=0)] = 0
     """Number of the Redis database."""
-    redis_username: OptionalText = None
+    redis_username: str | None = None
     """User name for Redis."""
     redis_password: SecretStr | None = None
     """Password for Redis."""
@@ -160,7 +159,7 @@ class JournalSettings(Concern):
 class StoreSettings(Concern):
     """Store"""
 
-    es_host: OptionalText = None
+    es_host: str | None = None
     """Elasticsearch server; when set, the embedded store is not started."""
     es_port: Port = 9200
     """Port of Elasticsearch or of the embedded store."""
@@ -168,7 +167,7 @@ class StoreSettings(Concern):
     """http or https."""
     es_api_key: SecretStr | None = None
     """API key for Elasticsearch, instead of user name and password."""
-    es_username: OptionalText = None
+    es_username: str | None = None
     """User name for Elasticsearch."""
     es_password: SecretStr | None = None
     """Password for Elasticsearch."""
@@ -194,7 +193,7 @@ class UiSettings(Concern):
     """Address the front end listens on; 0.0.0.0 in a container."""
     gradio_port: Port = 7860
     """Port of the front end."""
-    gradio_url: OptionalText = None
+    gradio_url: str | None = None
     """Where the pipeline's http source finds the front end; unset, it follows GRADIO_HOST and GRADIO_PORT."""
     hf_token: SecretStr | None = None
     """Bearer token for a front end on a private Space."""
@@ -234,7 +233,7 @@ class SecuritySettings(Concern):
     """Minutes for which a token is valid."""
     database_url: SecretStr | None = None
     """Database of users and keys."""
-    rate_limit: OptionalText = None
+    rate_limit: str | None = None
     """Requests per key or address, such as 100/minute; unset: no limit."""
     cors_origins: Annotated[tuple[str, ...] | None, BeforeValidator(split_list)] = None
     """Origins allowed by CORS, separated by commas; unset: * while AUTH_ENABLED is off, none when on."""
@@ -276,11 +275,13 @@ def load_settings(
     """Read the settings from `environment` (default: the process's) over those of the file `dotenv`.
 
     Raises SettingsError, naming every variable at fault, when a name in the file is unknown, a name
-    in the environment is within edit distance 2 of one of ours, or a value is malformed.
+    in the environment is within edit distance 2 of one of ours, or a value is malformed. An empty value
+    counts as unset.
     """
     in_process = dict(os.environ if environment is None else environment)
     in_file = {} if dotenv is None else {name: value or "" for name, value in dotenv_values(dotenv).items()}
-    given = {name: value for name, value in {**in_file, **in_process}.items() if name in variable_names()}
+    ours = variable_names()
+    given = {name: value for name, value in {**in_file, **in_process}.items() if name in ours and value}
     problems = [*_unknown_in_file(in_file, dotenv), *_misspelt(in_process)]
     by_concern = {
         name: {field: given[field.upper()] for field in concern.model_fields if field.upper() in given}

@@ -1,0 +1,121 @@
+# Vigie. `make` alone lists what there is; `make demo` and `make test` need nothing but Python and make.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3.13 python3,\
+            $(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help demo dev run-api run-ui run-redis test test-coverage lint format train provision \
+        pipeline-once pipeline-continuous verify logs clear-logs health predict-test run-store reference lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# --- Setting up -----------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Vigie needs Python 3.11, 3.12 or 3.13 with venv; found: $$(python3 --version 2>&1)"; exit 2; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 2; }
+
+$(BIN)/uv: requirements-build.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
+	@touch $@
+
+define install
+	@echo "installing $(1)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(VENV)/installed: requirements-embedded.txt pyproject.toml setup.py | $(BIN)/uv
+	$(call install,requirements-embedded.txt)
+
+$(VENV)/installed-dev: requirements-dev.txt pyproject.toml setup.py | $(BIN)/uv
+	$(call install,requirements-dev.txt)
+	@touch $(VENV)/installed
+
+# --- Running --------------------------------------------------------------------------------------
+
+demo: $(VENV)/installed ## Run everything on this machine, with sample traffic, until Ctrl-C (MODEL=, DEMO_SECONDS=, DEMO_TRAFFIC=0)
+	@exec $(BIN)/vigie demo
+
+dev: $(VENV)/installed ## The same without traffic; restarts the services when a source file changes
+	@exec $(BIN)/vigie demo --no-traffic --reload
+
+run-api: $(VENV)/installed ## Run the prediction API
+	@exec $(BIN)/vigie api
+
+run-ui: $(VENV)/installed ## Run the Gradio front end
+	@exec $(BIN)/vigie ui
+
+run-redis: $(VENV)/installed ## Run the embedded Redis
+	@exec $(BIN)/vigie redis
+
+run-store: $(VENV)/installed ## Run the embedded store
+	@exec $(BIN)/vigie store
+
+train: $(VENV)/installed ## Train the model (DATA=survey.csv: on a file; MODEL=folder: of another schema)
+	@$(BIN)/vigie train
+
+# --- Operating ------------------------------------------------------------------------------------
+
+provision: $(VENV)/installed ## Put index templates and aliases into the store
+	@$(BIN)/vigie provision
+
+pipeline-once: $(VENV)/installed ## Index what waits in the stream, then end
+	@exec $(BIN)/vigie pipeline once
+
+pipeline-continuous: $(VENV)/installed ## Index events as they come, until Ctrl-C
+	@exec $(BIN)/vigie pipeline run
+
+verify: $(VENV)/installed ## Prove that every event is stored or accounted for
+	@$(BIN)/vigie verify
+
+logs: $(VENV)/installed ## Show the newest log entries
+	@$(BIN)/vigie logs $(ARGS)
+
+clear-logs: $(VENV)/installed ## Clear the stored log entries (ARGS=--force: also those not indexed yet)
+	@$(BIN)/vigie clear-logs $(ARGS)
+
+health: $(VENV)/installed ## Show the API's health
+	@$(BIN)/vigie health
+
+predict-test: $(VENV)/installed ## Send the example record to the API
+	@$(BIN)/vigie predict-test
+
+# --- Developing -----------------------------------------------------------------------------------
+
+test: $(VENV)/installed-dev ## Run the fast tests (ARGS= goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, coverage.xml); fails below 95 % of src/ or 80 % of a file
+	@$(BIN)/python -m pytest --cov --cov-report=html --cov-report=xml --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python tests/coverage_floor.py coverage.xml
+
+lint: $(VENV)/installed-dev ## Check style, types, imports and security
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy -p vigie
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
+
+format: $(VENV)/installed-dev ## Put the code into the house format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+reference: $(VENV)/installed-dev ## Write .env.example and docs/reference/ anew from the code
+	@$(BIN)/python docs/generate.py
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+lock: | $(BIN)/uv ## Lock the dependencies anew
+	@$(LOCK) requirements-build.in -o requirements-build.txt
+	@$(LOCK) pyproject.toml -c requirements-build.txt -o requirements.txt
+	@$(LOCK) pyproject.toml --extra embedded -c requirements.txt -c requirements-build.txt -o requirements-embedded.txt
+	@$(LOCK) pyproject.toml --extra embedded --extra dev -c requirements-embedded.txt -c requirements-build.txt -o requirements-dev.txt

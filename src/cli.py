@@ -1,0 +1,220 @@
+"""The `vigie` command: one subcommand per thing an operator does; the Makefile calls it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from vigie.client import ask_api
+from vigie.errors import VigieError
+from vigie.schema import FeatureSchema
+from vigie.settings import load_settings
+
+USER_ERROR = 2
+UNHEALTHY = 1
+
+app = typer.Typer(
+    name="vigie",
+    help="Observability-first inference and logging for tabular scikit-learn models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+pipeline_app = typer.Typer(help="From the stream to the indices.", no_args_is_help=True)
+app.add_typer(pipeline_app, name="pipeline")
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    out.print(escape(text))
+
+
+def print_json(value: object) -> None:
+    """Print `value` as indented JSON."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+@app.command()
+def demo(
+    model: Annotated[
+        Path | None, typer.Option(envvar="MODEL", help="An example's folder or a model package.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(envvar="DEMO_SECONDS", min=0, help="End by itself after this time.")
+    ] = None,
+    traffic: Annotated[bool, typer.Option(envvar="DEMO_TRAFFIC", help="Send sample traffic.")] = True,
+    reload: Annotated[bool, typer.Option(help="Restart the services when a source file changes.")] = False,
+) -> None:
+    """Run the whole platform on this machine until Ctrl-C."""
+    from vigie.demo.demonstration import Choices, run
+
+    run(load_settings(), Choices(model, seconds, traffic, reload), say)
+
+
+@app.command()
+def api() -> None:
+    """Serve the prediction API."""
+    from vigie.api.main import serve
+
+    serve(load_settings())
+
+
+@app.command()
+def ui() -> None:
+    """Serve the Gradio front end."""
+    from vigie.ui.app import serve
+
+    serve(load_settings())
+
+
+@app.command()
+def redis() -> None:
+    """Run the embedded Redis in the foreground."""
+    import os
+
+    from vigie.demo.services import embedded_redis
+
+    settings = load_settings()
+    service = embedded_redis(settings)
+    service.demand_free_port()
+    say(f"Redis on 127.0.0.1:{settings.redis.redis_port}, Ctrl-C stops it")
+    os.execv(service.command[0], service.command)
+
+
+@app.command()
+def store() -> None:
+    """Run the embedded store in the foreground."""
+    from vigie.store.main import serve
+
+    settings = load_settings()
+    serve(settings.api.vigie_home / "store", "127.0.0.1", settings.store.es_port)
+
+
+@app.command()
+def train(
+    schema: Annotated[
+        Path | None, typer.Option(envvar="MODEL", help="Folder of the schema; default MODEL_PATH.")
+    ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the package; default the schema's.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(envvar="DATA", help="A CSV file to train on.")] = None,
+) -> None:
+    """Train a model from its schema and write its package."""
+    from vigie.model.training import train as train_package
+
+    folder = schema or load_settings().model.model_path
+    say(str(train_package(folder, out_dir or folder, data)))
+
+
+@app.command()
+def provision() -> None:
+    """Put the index templates and aliases into the store."""
+    from vigie.logs_pipeline.templates import provision as apply_templates
+    from vigie.schema import load_schema
+
+    settings = load_settings()
+    for change in apply_templates(settings, load_schema(settings.model.model_path)):
+        say(str(change))
+
+
+@pipeline_app.command("once")
+def pipeline_once() -> None:
+    """Index everything that waits in the stream, then end."""
+    from vigie.logs_pipeline.pipeline import run_once
+
+    say(str(run_once(load_settings())))
+
+
+@pipeline_app.command("run")
+def pipeline_run() -> None:
+    """Index events as they come, until SIGINT or SIGTERM."""
+    from vigie.logs_pipeline.pipeline import run_continuously
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    run_continuously(load_settings(), stop)
+
+
+@app.command()
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Prove that every event produced is stored or accounted for; exit status 1 when not."""
+    from vigie.logs_pipeline.ledger import verify as verify_ledger
+
+    report = verify_ledger(load_settings())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        out.print(report.as_table())
+        for problem in report.problems:
+            say(problem)
+        say("balanced" if report.balanced else "NOT balanced")
+    raise typer.Exit(0 if report.balanced else UNHEALTHY)
+
+
+@app.command()
+def logs(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    level: Annotated[str | None, typer.Option(help="Only this level.")] = None,
+    transaction_id: Annotated[str | None, typer.Option(help="Only this transaction.")] = None,
+) -> None:
+    """Print the newest log entries, newest first."""
+    query: dict[str, str | int] = {"limit": limit}
+    if level is not None:
+        query["level"] = level
+    if transaction_id is not None:
+        query["transaction_id"] = transaction_id
+    answer = ask_api(load_settings(), "GET", "/logs", query=query)
+    for entry in answer["logs"]:
+        say(f"{entry['timestamp']} {entry['level']:<8} {entry['message']}")
+    say(f"{len(answer['logs'])} of {answer['total']}")
+
+
+@app.command()
+def clear_logs(
+    force: Annotated[bool, typer.Option(help="Clear entries too that are not indexed yet.")] = False,
+) -> None:
+    """Clear the stored log entries."""
+    print_json(ask_api(load_settings(), "DELETE", "/logs", query={"force": str(force).lower()}))
+
+
+@app.command()
+def health() -> None:
+    """Print the API's health; exit status 1 when it cannot serve."""
+    answer = ask_api(load_settings(), "GET", "/health", expected=(200, 503))
+    print_json(answer)
+    raise typer.Exit(0 if answer["status"] in {"ok", "degraded"} else UNHEALTHY)
+
+
+@app.command()
+def predict_test() -> None:
+    """Send the schema's example record to the API and print the answer."""
+    settings = load_settings()
+    schema = FeatureSchema.model_validate(ask_api(settings, "GET", "/model/schema"))
+    print_json(ask_api(settings, "POST", "/predict", body=schema.example()))
+
+
+def main() -> None:
+    """Run the command; an error meant for the user is one line on standard error and exit status 2."""
+    try:
+        app()
+    except VigieError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"vigie: {escape(str(error))}")
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import get_type_hints
 
+from annotated_doc import Doc
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from vigie.api.main import openapi_document
+from vigie.api.roles import ENDPOINTS
+from vigie.logs_pipeline.indices import COMMON_FIELDS, OWN_FIELDS, FieldMapping
+from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
+from vigie.schema import load_schema
 from vigie.settings import Concern, concerns
+from vigie.telemetry.event import (
+    EventData,
+    FieldError,
+    FunctionCost,
+    ModelIdentity,
+    PerformanceMetrics,
+    Result,
+    Stages,
+)
 
 ROOT = Path(__file__).parents[1]
 HEADER = "<!-- Written by `make reference` from the code: change the code, not this page. -->\n\n"
@@ -83,10 +99,100 @@ def make_targets_page() -> str:
     )
 
 
+def derived_features_page() -> str:
+    """Return the page of the reference model's derived features."""
+    rows = [(f"`{one.name}`", one.formula) for one in LUNG_CANCER_FEATURES]
+    return (
+        "# Derived features of the reference model\n\n"
+        f"Computed from the {len(load_schema(ROOT / 'model' / 'lung_cancer').features)} inputs by "
+        "`vigie.model.feature_engineering.derive_lung_cancer`; the model's columns are the inputs, then these.\n\n"
+        + table(("column", "formula"), rows)
+    )
+
+
+def indices_page() -> str:
+    """Return the page of the indices and their fields."""
+    parts = [
+        "# Indices\n\n",
+        "Each name is an alias over physical indices of one UTC day of the event's own time (one month above "
+        "300 days of RETENTION_DAYS), such as `ml-api-logs-2026.11.20`; ES_INDEX_PREFIX goes before it. "
+        "Fields are mapped explicitly; what is marked *stored* is kept in the document and not indexed.\n\n",
+        table(("index", "doc_type", "used for"), INDEX_PURPOSES),
+        "\n## Fields of every document\n\n",
+        table(("field", "type"), flat_fields(COMMON_FIELDS)),
+    ]
+    for index, fields in OWN_FIELDS.items():
+        parts.append(f"\n## Further fields of {index}\n\n")
+        parts.append(table(("field", "type"), flat_fields(fields)))
+    parts.append(
+        "\n`input_data.<FEATURE>` of ml-api-message is mapped from each served model's schema: integer and binary "
+        "features as `integer`, numbers as `double`, categories as `keyword`.\n"
+    )
+    return "".join(parts)
+
+
+INDEX_PURPOSES = (
+    ("`ml-api-logs`", "`request`, `prediction`, `log`: every event", "audit, debugging"),
+    ("`ml-api-message`", "`prediction` (ok and refused)", "data drift, model quality"),
+    ("`ml-api-perfs`", "`request` (one per answered prediction), `function` (one per top function)", "optimisation"),
+)
+
+
+def flat_fields(fields: Mapping[str, FieldMapping], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield dotted name and type of each field."""
+    for name, mapping in fields.items():
+        if "properties" in mapping:
+            yield from flat_fields(mapping["properties"], f"{prefix}{name}.")
+        else:
+            kind = "stored" if mapping.get("enabled") is False else f"`{mapping['type']}`"
+            yield f"`{prefix}{name}`", kind
+
+
+def endpoints_page() -> str:
+    """Return the page of the endpoints."""
+    operations = openapi_document()["paths"]
+    rows = [
+        (f"{method} `{path}`", role.value, operations.get(path, {}).get(method.lower(), {}).get("summary", "documentation"))
+        for (method, path), role in ENDPOINTS.items()
+    ]
+    return (
+        "# Endpoints\n\n"
+        "The API describes itself in full at `/docs`, `/redoc` and `/openapi.json`. Every response carries "
+        "`X-Transaction-Id` and `Server-Timing`; errors are problem documents (RFC 9457) with the transaction id "
+        "and `errors[{field, reason}]`. While AUTH_ENABLED is off every role is granted.\n\n"
+        + table(("endpoint", "role", "what"), rows)
+    )
+
+
+def event_page() -> str:
+    """Return the page of the event."""
+    parts = [
+        "# The event\n\n",
+        "A single JSON object in the Redis stream `api_logs`: `timestamp` (UTC, microseconds), `level`, `message` "
+        "(`[<transaction_id>] POST /predict - 200 - 45ms - <input> - <result>`) and `data`. A key that does not "
+        "apply is absent.\n",
+    ]
+    for part in (EventData, ModelIdentity, Result, PerformanceMetrics, FunctionCost, Stages, FieldError):
+        parts.append(f"\n## {part.__name__}\n\n{(part.__doc__ or '').strip()}\n\n")
+        hints = get_type_hints(part, include_extras=True)
+        parts.append(table(("key", "what"), [(f"`{name}`", documentation_of(hint)) for name, hint in hints.items()]))
+    return "".join(parts)
+
+
+def documentation_of(hint: object) -> str:
+    """Return the text of the Doc that annotates a key."""
+    (text,) = [part.documentation for part in getattr(hint, "__metadata__", ()) if isinstance(part, Doc)]
+    return str(text)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     ".env.example": env_example,
     "docs/reference/settings.md": settings_page,
     "docs/reference/make-targets.md": make_targets_page,
+    "docs/reference/derived-features.md": derived_features_page,
+    "docs/reference/indices.md": indices_page,
+    "docs/reference/endpoints.md": endpoints_page,
+    "docs/reference/event.md": event_page,
 }
 
 

@@ -52,6 +52,15 @@ def stop(process: subprocess.Popen[bytes], grace: float = 10.0) -> None:
             process.wait()
 
 
+def redis_answers(port: int) -> bool:
+    """Whether a Redis on `port` answers a PING."""
+    try:
+        with redis.Redis(port=port, socket_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
 @dataclass
 class RedisServer:
     """A running embedded Redis of the test's own."""
@@ -73,11 +82,7 @@ class RedisServer:
 
     def answers(self) -> bool:
         """Whether the server answers a PING."""
-        try:
-            with redis.Redis(port=self.port, socket_timeout=1) as client:
-                return bool(client.ping())
-        except (redis.ConnectionError, redis.TimeoutError):
-            return False
+        return redis_answers(self.port)
 
     def settings(self, database: int = 0, **values: object) -> RedisSettings:
         """Return the settings that reach this server."""

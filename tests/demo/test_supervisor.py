@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.servers import free_port, wait_for
+
 from vigie.demo import supervisor as module
 from vigie.demo.services import PortInUseError, Service
 from vigie.demo.supervisor import ServiceFailedError, Supervisor
@@ -98,7 +98,9 @@ def test_backoff_grows_and_forgives(tmp_path: Path) -> None:
 
 def test_an_error_for_the_user_ends_it_with_that_line(supervisor: Supervisor) -> None:
     """Exit status 2 with a message is not restarted: the message is the error."""
-    supervisor.start([service("one", "import sys; print('vigie: MODEL_PATH is wrong'); sys.exit(2)", ready=lambda: False)])
+    supervisor.start(
+        [service("one", "import sys; print('vigie: MODEL_PATH is wrong'); sys.exit(2)", ready=lambda: False)]
+    )
     with pytest.raises(ServiceFailedError, match="one: vigie: MODEL_PATH is wrong"):
         supervisor.await_ready(["one"], 10, lambda: time.sleep(0.02))
 

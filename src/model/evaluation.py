@@ -1,0 +1,70 @@
+"""Quality of class probabilities against true labels."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import metrics
+
+from vigie.model.dataset import IntArray
+from vigie.model.feature_engineering import FloatArray
+from vigie.model.package import Metrics
+from vigie.schema import FeatureSchema
+
+
+def evaluate(truth: IntArray, probabilities: FloatArray, schema: FeatureSchema) -> Metrics:
+    """Compare `truth`, positions in `target.classes` of shape (n,), with `probabilities` (n, classes).
+
+    The label given is the one of the highest probability. Every class must occur in `truth`.
+    """
+    classes = schema.target.classes
+    positions = list(range(len(classes)))
+    given = probabilities.argmax(axis=1)
+    binary = len(classes) == 2
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        truth,
+        given,
+        labels=positions,
+        average="binary" if binary else "macro",
+        pos_label=1,
+        zero_division=0.0,
+    )
+    matrix = metrics.confusion_matrix(truth, given, labels=positions)
+    correct = int((truth == given).sum())
+    return Metrics(
+        rows=len(truth),
+        correct=correct,
+        accuracy=correct / len(truth),
+        majority_accuracy=float(np.bincount(truth).max() / len(truth)),
+        precision=float(precision),
+        recall=float(recall),
+        f1=float(f1),
+        roc_auc=float(
+            metrics.roc_auc_score(truth, probabilities[:, 1])
+            if binary
+            else metrics.roc_auc_score(truth, normalised(probabilities), multi_class="ovr", labels=positions)
+        ),
+        brier=brier_score(truth, probabilities),
+        log_loss=float(metrics.log_loss(truth, normalised(probabilities), labels=positions)),
+        confusion={
+            true: {label: int(matrix[row, column]) for column, label in enumerate(classes)}
+            for row, true in enumerate(classes)
+        },
+    )
+
+
+def brier_score(truth: IntArray, probabilities: FloatArray) -> float:
+    """Return the mean squared error of P(positive) for two classes, of all P(class) summed for more.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability" (1950), halved for two
+    classes as is usual.
+    """
+    if probabilities.shape[1] == 2:
+        return float(((probabilities[:, 1] - truth) ** 2).mean())
+    one_hot = np.eye(probabilities.shape[1])[truth]
+    return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
+
+
+def normalised(probabilities: FloatArray) -> FloatArray:
+    """Return `probabilities` with rows that sum to 1 in float64 (float32 rows do to 6e-8)."""
+    result: FloatArray = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return result

@@ -1,0 +1,266 @@
+"""From valid records to predictions: batched, measured, profiled; the core behind every transport."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+import vigie
+from vigie.model.batcher import Batcher, InferenceError
+from vigie.schema import FeatureSchema, Value
+from vigie.settings import ObservingSettings
+from vigie.telemetry.event import FunctionCost, ProfileReason
+from vigie.telemetry.profiler import Decision, Profile, ProfileBudget, profile
+from vigie.telemetry.profiler import FunctionCost as ProfiledFunction
+from vigie.telemetry.resident import resident_bytes
+
+MEBIBYTE = 1024 * 1024
+CHEAP_ROW_MS = 0.3
+"""A row that costs less runs on the event loop: a hop to a thread and back costs about as much."""
+LARGE_CALL_ROWS = 128
+"""A call of more rows runs in the thread whatever the model, since it would hold up the loop."""
+INLINE_BATCH_ROWS = 64
+THREAD_BATCH_ROWS = 1024
+MAX_WAITING = 1024
+"""Calls that may wait for the model; at a few thousand rows a second, a fraction of a second of work."""
+SLOW_INFERENCE_MS = 50.0
+"""An inference that takes longer asks for a profile of the next (the first alert threshold, SPEC §6)."""
+SOURCE_ROOT = Path(vigie.__file__).parent
+"""Profiles name files relative to it."""
+
+Record = Mapping[str, Value]
+FloatArray = npt.NDArray[np.float64]
+
+
+class Servable(Protocol):
+    """What the predictor needs of a model; `LoadedModel` is one."""
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The model's declaration."""
+
+    @property
+    def row_cost_ms(self) -> float:
+        """Wall time of one row."""
+
+    def features(self, records: Sequence[Record], /) -> FloatArray:
+        """Return the matrix (n, columns) of n valid records."""
+
+    def predict_proba(self, matrix: FloatArray, /) -> FloatArray:
+        """Return P(class), shape (n, classes)."""
+
+
+@dataclass(slots=True)
+class Inference:
+    """One row's answer and what it cost.
+
+    `probability` is P(positive class) for two classes, P(class given) for more. The wall times are those of
+    the batch the row was in, which is what it waited for; `cpu_time_ms` is the row's share.
+    """
+
+    prediction: int
+    label: str
+    probability: float
+    confidence: float
+    probabilities: list[float]
+    inference_time_ms: float
+    cpu_time_ms: float
+    memory_mb: float
+    memory_delta_mb: float
+    function_calls: int | None
+    top_functions: list[FunctionCost] | None
+    queue_ms: float
+    features_ms: float
+    predict_ms: float
+    batch_size: int
+    profiled: bool
+    profile_reason: ProfileReason
+    weight: int
+
+
+@dataclass(slots=True)
+class _Call:
+    records: Sequence[Record]
+    forced: bool
+    submitted_ns: int
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclass(slots=True)
+class _Cost:
+    """What one batch cost, and its profile when it has one."""
+
+    started_ns: int
+    features_ms: float
+    predict_ms: float
+    cpu_ms: float
+    memory_bytes: int
+    memory_delta_bytes: int
+    function_calls: int | None = None
+    top_functions: list[FunctionCost] | None = None
+
+
+class Predictor:
+    """Predicts with one model, for any number of concurrent callers."""
+
+    def __init__(
+        self, model: Servable, observing: ObservingSettings, *, max_waiting: int = MAX_WAITING
+    ) -> None:
+        self._model = model
+        self._classes = model.schema.target.classes
+        self._enabled = observing.enable_performance_monitoring
+        self._budget = ProfileBudget(observing.profile_budget)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._in_thread = Batcher(
+            self._infer, executor=self._thread, max_rows=THREAD_BATCH_ROWS, max_waiting=max_waiting
+        )
+        self.runs_inline = model.row_cost_ms < CHEAP_ROW_MS
+        self._on_loop = (
+            Batcher(self._infer, executor=None, max_rows=INLINE_BATCH_ROWS, max_waiting=max_waiting)
+            if self.runs_inline
+            else self._in_thread
+        )
+
+    async def predict(
+        self, records: Sequence[Record], *, force_profile: bool = False
+    ) -> list[Inference | InferenceError]:
+        """Return one answer per record, in order; a record the model fails on gets its InferenceError.
+
+        Raises QueueFullError when too many calls wait already.
+        """
+        try:
+            return [*await self._submit(records, force_profile)]
+        except InferenceError as error:
+            if len(records) == 1:
+                return [error]
+        answers: list[Inference | InferenceError] = []
+        for record in records:  # the call failed as a whole: find the rows that are to blame
+            answers += await self.predict([record])
+        return answers
+
+    def close(self) -> None:
+        """End the inference thread; what waits in it is still answered."""
+        self._thread.shutdown(wait=False)
+
+    async def _submit(self, records: Sequence[Record], forced: bool) -> list[Inference]:
+        batcher = self._on_loop if len(records) <= LARGE_CALL_ROWS else self._in_thread
+        return await batcher.submit(_Call(records, forced, time.perf_counter_ns()))
+
+    def _infer(self, calls: Sequence[_Call]) -> list[list[Inference]]:
+        """Answer the calls of one batch: one feature matrix, one `predict_proba`."""
+        records = calls[0].records if len(calls) == 1 else [row for call in calls for row in call.records]
+        decision = self._decide(calls, len(records))
+        probabilities, cost = self._measured(records, decision is not None and decision.profiled)
+        seconds = (cost.features_ms + cost.predict_ms) / 1e3
+        if decision is not None and decision.profiled:
+            self._budget.spent(seconds)
+        elif decision is not None:
+            self._budget.unprofiled(seconds)
+        if seconds * 1e3 > SLOW_INFERENCE_MS:
+            self._budget.note_slow()
+        reason: ProfileReason = "batch" if self._enabled else "disabled"
+        if decision is not None:
+            reason = decision.reason
+        return self._answers(calls, probabilities, cost, reason, decision.weight if decision else 0)
+
+    def _decide(self, calls: Sequence[_Call], rows: int) -> Decision | None:
+        """Decide on a profile; None where there is nothing to decide: monitoring off, or several rows."""
+        if not self._enabled:
+            return None
+        if rows > 1:
+            self._budget.passed(rows)
+            return None
+        return self._budget.decide(calls[0].forced)
+
+    def _measured(self, records: Sequence[Record], profiled: bool) -> tuple[FloatArray, _Cost]:
+        found: Profile | None = None
+        memory = resident_bytes()
+        cpu = time.thread_time_ns()
+        started = time.perf_counter_ns()
+        if profiled:
+            (probabilities, prepared), found = profile(lambda: self._stages(records), SOURCE_ROOT)
+        else:
+            probabilities, prepared = self._stages(records)
+        ended = time.perf_counter_ns()
+        cpu = time.thread_time_ns() - cpu
+        after = resident_bytes()
+        if probabilities.shape != (len(records), len(self._classes)):
+            raise ValueError(f"the model answered {probabilities.shape} for {len(records)} rows")
+        if not np.isfinite(probabilities).all():
+            raise ValueError("the model answered a probability that is not finite")
+        cost = _Cost(
+            started, (prepared - started) / 1e6, (ended - prepared) / 1e6, cpu / 1e6, after, after - memory
+        )
+        if found is not None:
+            cost.function_calls = found.function_calls - 1  # our own reading of the clock, between the stages
+            cost.top_functions = [_as_dict(function) for function in found.top_functions]
+        return probabilities, cost
+
+    def _stages(self, records: Sequence[Record]) -> tuple[FloatArray, int]:
+        """Return the probabilities, and the clock's reading between features and model."""
+        matrix = self._model.features(records)
+        prepared = time.perf_counter_ns()
+        return self._model.predict_proba(matrix), prepared
+
+    def _answers(
+        self,
+        calls: Sequence[_Call],
+        probabilities: FloatArray,
+        cost: _Cost,
+        reason: ProfileReason,
+        weight: int,
+    ) -> list[list[Inference]]:
+        rows = iter(zip(probabilities.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+        size = len(probabilities)
+        two_classes = len(self._classes) == 2
+        answers = []
+        for call in calls:
+            queue_ms = (cost.started_ns - call.submitted_ns) / 1e6
+            answer = []
+            for _ in call.records:
+                each, prediction = next(rows)
+                answer.append(
+                    Inference(
+                        prediction,
+                        self._classes[prediction],
+                        each[1] if two_classes else each[prediction],
+                        each[prediction],
+                        each,
+                        cost.features_ms + cost.predict_ms,
+                        cost.cpu_ms / size,
+                        cost.memory_bytes / MEBIBYTE,
+                        cost.memory_delta_bytes / MEBIBYTE,
+                        cost.function_calls,
+                        cost.top_functions,
+                        queue_ms,
+                        cost.features_ms,
+                        cost.predict_ms,
+                        size,
+                        cost.function_calls is not None,
+                        reason,
+                        weight,
+                    )
+                )
+            answers.append(answer)
+        return answers
+
+
+def _as_dict(function: ProfiledFunction) -> FunctionCost:
+    return FunctionCost(
+        rank=function.rank,
+        function=function.function,
+        file=function.file,
+        line=function.line,
+        calls=function.calls,
+        own_ms=function.own_ms,
+        cumulative_ms=function.cumulative_ms,
+    )

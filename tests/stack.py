@@ -1,0 +1,125 @@
+"""The whole platform as processes of a test: each started by its command, stopped by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.servers import ROOT, RedisServer, StoreServer, free_port, stop, wait_for
+
+from vigie.settings import Settings, load_settings
+
+
+@dataclass
+class Stack:
+    """Redis, store, API, pipeline and front end on free ports, everything kept under `home`."""
+
+    home: Path
+    package: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ports = {name: free_port() for name in ("REDIS_PORT", "ES_PORT", "API_PORT", "GRADIO_PORT")}
+        own = {"VIGIE_HOME": self.home, "MODEL_PATH": self.package, "JOURNAL_MAX_BYTES": 64 * 1024**2}
+        self.environment = {
+            name: str(value) for name, value in {**own, **self.ports, **self.environment}.items()
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of its services."""
+        return load_settings(self.environment, None)
+
+    def start(self, *names: str) -> None:
+        """Start services by their names and wait until they are ready."""
+        for name in names:
+            self.launch(name)
+        for name in names:
+            wait_for(lambda name=name: self._ready(name), 60, f"{name} to be ready")
+
+    def launch(self, name: str) -> subprocess.Popen[bytes]:
+        """Start one service without waiting for it."""
+        if name == "redis":
+            process = RedisServer.start(self.home / "redis", self.ports["REDIS_PORT"]).process
+        elif name == "store":
+            process = StoreServer.start(self.home / "store", self.ports["ES_PORT"]).process
+        else:
+            arguments = ["pipeline", "run"] if name == "pipeline" else [name]
+            process = self.run(*arguments)
+        self.processes[name] = process
+        return process
+
+    def run(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a `vigie` command; its output goes to a file under `home`."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / f"{'-'.join(arguments)}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "vigie.cli", *arguments],
+                env={**os.environ, **self.environment},
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def finish(self, *arguments: str, timeout: float = 90) -> int:
+        """Run a `vigie` command to its end and return its exit status."""
+        return self.run(*arguments).wait(timeout)
+
+    def output(self, *arguments: str) -> str:
+        """Return what a `vigie` command (or service) printed so far."""
+        return (self.home / f"{'-'.join(arguments)}.log").read_text(encoding="utf-8", errors="replace")
+
+    def kill(self, name: str) -> None:
+        """End a service by SIGKILL, as an accident would."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """Stop what still runs, in reverse order of start."""
+        for name in reversed(list(self.processes)):
+            stop(self.processes.pop(name))
+
+    def url(self, name: str) -> str:
+        """Return the base URL of `api`, `ui` or `store`."""
+        return f"http://127.0.0.1:{self.ports[{'api': 'API_PORT', 'ui': 'GRADIO_PORT', 'store': 'ES_PORT'}[name]]}"
+
+    def documents(self, index: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the source of every document of `index` that matches `query`, by plain search requests."""
+        found: list[dict[str, Any]] = []
+        with httpx.Client(base_url=self.url("store"), timeout=30) as client:
+            client.post(f"/{index}/_refresh").raise_for_status()
+            body: dict[str, Any] = {
+                "size": 1000,
+                "query": query or {"match_all": {}},
+                "sort": [{"@timestamp": "asc"}, {"producer": "asc"}, {"number": "asc"}],
+            }
+            while True:
+                answer = client.post(f"/{index}/_search", json=body)
+                answer.raise_for_status()
+                hits = answer.json()["hits"]["hits"]
+                found += [hit["_source"] for hit in hits]
+                if len(hits) < body["size"]:
+                    return found
+                body["search_after"] = hits[-1]["sort"]
+
+    def _ready(self, name: str) -> bool:
+        process = self.processes[name]
+        if process.poll() is not None:
+            arguments = ["pipeline", "run"] if name == "pipeline" else [name]
+            raise AssertionError(f"{name} ended with {process.returncode}: {self.output(*arguments)[-2000:]}")
+        path = {"api": "/readyz", "ui": "/health"}.get(name)
+        if path is None:
+            return True
+        with suppress(httpx.HTTPError):
+            return httpx.get(self.url(name) + path, timeout=2).is_success
+        return False

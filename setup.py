@@ -4,5 +4,5 @@ from setuptools import find_packages, setup
 
 setup(
     packages=["vigie", *(f"vigie.{name}" for name in find_packages("src"))],
-    package_data={"": ["*.yaml", "*.lua", "*.json", "py.typed"]},
+    package_data={"": ["*.yaml", "*.lua", "*.json", "*.css", "*.js", "py.typed"]},
 )

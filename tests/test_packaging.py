@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.servers import ROOT
 
-SHIPPED = {".py", ".lua", ".yaml", ".json", ".typed"}
+SHIPPED = {".py", ".lua", ".yaml", ".json", ".css", ".js", ".typed"}
 
 
 def files_below(folder: Path) -> set[str]:

@@ -11,7 +11,7 @@ import redis
 
 from vigie.demo.traffic import Tally
 from vigie.settings import Settings
-from vigie.telemetry.stream import Stream, connect
+from vigie.telemetry.stream import Stream
 
 EVERY_SECONDS_ON_A_TERMINAL = 0.5
 EVERY_SECONDS_IN_A_FILE = 10.0
@@ -28,7 +28,7 @@ class LiveLine:
         output: TextIO = sys.stdout,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = Stream(connect(settings.redis, timeout=0.5)) if settings.redis.log_to_redis else None
+        self._stream = Stream.open(settings.redis, timeout=0.5) if settings.redis.log_to_redis else None
         self._tally = tally
         self._output = output
         self._clock = clock
@@ -59,8 +59,8 @@ class LiveLine:
             parts.append(f"predictions {tally.predictions:,}  refused {tally.refused}  failed {tally.failed}")
         if self._stream is not None:
             try:
-                indexed = sum(producer.counts["indexed"] for producer in self._stream.producers())
-                parts.append(f"indexed {indexed:,} events  backlog {self._stream.backlog():,}")
+                totals = self._stream.ledger.totals()
+                parts.append(f"indexed {totals.indexed:,} events  backlog {totals.backlog:,}")
             except redis.RedisError:
                 parts.append("Redis is away, events wait in the journals")
         return "  |  ".join(parts)

@@ -1,0 +1,109 @@
+"""`/logs_api`: the stream's entries in pages, for programs that collect them over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import orjson
+import redis
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from vigie.settings import Settings
+from vigie.telemetry.stream import Stream, StreamEntry
+from vigie.telemetry.stream_reader import checked_id
+
+ROLE: Final = "read-logs"
+"""The role that /logs_api demands; every role is granted while AUTH_ENABLED is off."""
+BEGINNING: Final = "0-0"
+
+
+class LogsUnavailableError(Exception):
+    """The entries cannot be read now; the message is the reason, fit for the caller."""
+
+
+class NotPermittedError(Exception):
+    """The caller does not have the role."""
+
+
+class LogsQuery(BaseModel):
+    """What a caller of `/logs_api` may ask."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after: str = ""
+    """Entries newer than this id, oldest first; empty: from the oldest."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Most entries in the answer."""
+    consumer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,64}$")] = ""
+    """Name of a collector; with `after` it confirms that it has everything up to that id."""
+
+    @field_validator("after")
+    @classmethod
+    def _entry_id(cls, value: str) -> str:
+        return checked_id(value) if value else ""
+
+
+class LogsPage(BaseModel):
+    """One page of entries."""
+
+    logs: list[dict[str, JsonValue]]
+    """id, producer, number, timestamp, level, message, data; producer "" and number 0: nobody numbered it."""
+    next: str
+    """`after` of the next call."""
+    oldest: str | None
+    """Oldest entry that is there; newer than what the caller has, it missed entries."""
+
+
+class LogsReader:
+    """Reads pages of the stream; blocking, so it is called in threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stream = Stream.open(settings.redis)
+
+    def page(self, query: LogsQuery) -> LogsPage:
+        """Return the page that `query` asks for, after confirming what it confirms.
+
+        A consumer that is new is noted at its first call, so that nothing is trimmed before it confirms.
+        Raises NotPermittedError without the role, LogsUnavailableError when there is no Redis to read.
+        """
+        if self._settings.security.auth_enabled:
+            raise NotPermittedError(f"/logs_api needs the role {ROLE}")
+        if not self._settings.redis.log_to_redis:
+            raise LogsUnavailableError("LOG_TO_REDIS is false: events go to standard output, not to Redis")
+        try:
+            if query.consumer:
+                self._confirm(query.consumer, query.after)
+            oldest = self._stream.oldest()
+            entries = self._stream.after(query.after, query.limit)
+        except redis.RedisError as error:
+            host, port = self._settings.redis.address
+            raise LogsUnavailableError(f"Redis at {host}:{port} does not answer") from error
+        return LogsPage(
+            logs=[_log(entry) for entry in entries],
+            next=entries[-1].id if entries else query.after,
+            oldest=oldest.id if oldest else None,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._stream.client.close()
+
+    def _confirm(self, consumer: str, after: str) -> None:
+        if after:
+            self._stream.confirm(consumer, after)
+        elif consumer not in self._stream.cursors():
+            self._stream.confirm(consumer, BEGINNING)
+
+
+def _log(entry: StreamEntry) -> dict[str, JsonValue]:
+    """The entry with its event's fields; an event that is not a JSON object is its message, as text."""
+    place: dict[str, JsonValue] = {"id": entry.id, "producer": entry.producer, "number": entry.number}
+    try:
+        event = orjson.loads(entry.event)
+    except orjson.JSONDecodeError:
+        event = None
+    if not isinstance(event, dict):
+        text = entry.event.decode("utf-8", "replace")
+        event = {"timestamp": None, "level": None, "message": text, "data": {}}
+    return place | {name: event.get(name) for name in ("timestamp", "level", "message", "data")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import logging
 import signal
 import socket
 import sys
@@ -28,8 +27,6 @@ from vigie.ui.api_client import ApiClient
 from vigie.ui.logs_api import LogsReader
 from vigie.ui.routes import build_router, install_problems
 
-CHATTY: Final = ("httpx", "uvicorn.access")
-"""Loggers with a line per request: the API has an event for each, and the files of the page are many."""
 SHUTDOWN_SECONDS: Final = 1
 """How long open connections may go on after SIGTERM; every open page holds one."""
 FLUSH_SECONDS: Final = 0.5
@@ -54,8 +51,6 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         emitter = Emitter.start(settings, "ui")
         application_log.install(emitter, "ui", settings.api.log_level)
-        for name in CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
         logger.info("front end for {} {} started", schema.name, schema.version)
         yield
         logger.info("front end stops")

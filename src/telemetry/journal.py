@@ -1,0 +1,292 @@
+"""The journal: buffer, spill and crash record of a process's events in one.
+
+A memory-mapped, append-only list of segments. What was appended survives the death of the process by
+any signal; `maintain` brings it to the disk by interval, which bounds what a crash of the machine
+takes. When it is full, events are dropped and the gap is declared in the journal itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import orjson
+
+from vigie.settings import JournalSettings
+from vigie.telemetry.event import Event, abridged, storable
+from vigie.telemetry.ids import iso_timestamp, new_producer_id
+from vigie.telemetry.journal_home import HeldFolder, make_folder
+from vigie.telemetry.journal_reader import JournalReader
+from vigie.telemetry.journal_segment import HEADER_BYTES, RECORD, Segment, frame
+from vigie.telemetry.stream_types import Gap, Record
+
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
+"""Usual size of a segment: 0.2 s of events at 15,000 requests/s, time enough to prepare the next."""
+LARGEST_EVENT_BYTES: Final = 1024 * 1024
+"""A larger event is abridged."""
+FULL: Final = "journal full"
+NO_ROOM: Final = "no room on the disk"
+
+
+def segment_size(max_bytes: int) -> int:
+    """Return the size of a segment for a journal of `max_bytes`: 8 to 128 fit (each two open files)."""
+    size = max(max_bytes // 128, min(SEGMENT_BYTES, max_bytes // 8))
+    return size - size % HEADER_BYTES
+
+
+class Journal:
+    """The events of this process, from `append` until they are shipped. Safe among threads.
+
+    After a fork the child's copy is `abandoned`: it takes nothing, and never touches the parent's files.
+    """
+
+    def __init__(self, folder: HeldFolder, role: str, max_bytes: int) -> None:
+        self.producer = folder.producer
+        self.attributes = {
+            "role": role,
+            "host": socket.gethostname(),
+            "pid": str(os.getpid()),
+            "started": iso_timestamp(time.time_ns()),
+        }
+        self.high = 0
+        """Number of the newest event, dropped ones included."""
+        self.dropped = 0
+        """Events dropped because the journal was full; their numbers are declared."""
+        self.refused = 0
+        """Events that took no number: not of an event's shape, or after the end."""
+        self.abandoned = False
+        self.wanted = threading.Event()
+        """Set when `maintain` has something to do before its next interval."""
+        self._folder = folder
+        self._segment_bytes = segment_size(max_bytes)
+        self._most_segments = max_bytes // self._segment_bytes
+        self._largest = min(LARGEST_EVENT_BYTES, (self._segment_bytes - HEADER_BYTES) // 4)
+        self._lock = threading.RLock()
+        self._appending = False
+        self._deferred: deque[Event] = deque()
+        self._closed = False
+        self._made = 0
+        self._spare: Segment | None = None
+        self._no_room = False
+        self._segments = deque([self._make_segment()])
+        self._reader = JournalReader(self._segments, self._lock)
+        _living.add(self)
+
+    @classmethod
+    def create(cls, home: Path, role: str, settings: JournalSettings) -> Self:
+        """Make the journal of a new producer under `home`. Raises OSError where that cannot be written."""
+        folder = make_folder(home, new_producer_id())
+        try:
+            return cls(folder, role, settings.journal_max_bytes)
+        except OSError:
+            folder.delete()
+            raise
+
+    # Writing
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Number the events, set their `producer` and `number`, and copy them into the journal, in one go.
+
+        Never raises and never waits for Redis. Full: the numbers are skipped and a gap is declared. What
+        JSON cannot hold is stored as text. The lock may be entered again by the same thread (a finaliser
+        or a signal handler that logs); those events follow the ones in hand.
+        """
+        with self._lock:
+            if self._appending:
+                self._deferred.extend(events)
+                return
+            self._appending = True
+            try:
+                self._append(events)
+                while self._deferred:
+                    self._append([self._deferred.popleft()])
+            finally:
+                self._appending = False
+
+    def _append(self, events: Sequence[Event]) -> None:
+        if self._closed:
+            self.refused += len(events)
+            return
+        number, segment = self.high, self._segments[-1]
+        parts: list[bytes] = []
+        room = segment.room if segment.gap is None else 0  # nothing goes behind a gap
+        for event in events:
+            text = self._serialise(event, number + 1)
+            if text is None:
+                continue
+            size = RECORD.size + len(text)
+            if size > room:
+                self._commit(segment, parts, number)
+                parts = []
+                following = self._next_segment()
+                number += 1
+                if following is None:
+                    self._drop(segment, number)
+                    room = 0
+                    continue
+                segment, room = following, following.room
+            else:
+                number += 1
+            parts += (frame(number, text), text)
+            room -= size
+        self._commit(segment, parts, number)
+
+    def _serialise(self, event: Event, number: int) -> bytes | None:
+        try:
+            data = event["data"]
+            data["producer"] = self.producer
+            data["number"] = number
+            try:
+                text = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY)
+            except TypeError:
+                text = orjson.dumps(storable(event))
+            return text if len(text) <= self._largest else orjson.dumps(abridged(event, len(text)))
+        except Exception:  # noqa: BLE001 - whatever an event holds, the request must not notice
+            self.refused += 1
+            return None
+
+    def _commit(self, segment: Segment, parts: Sequence[bytes], number: int) -> None:
+        if parts:
+            segment.write(b"".join(parts))
+        self.high = max(self.high, number)
+
+    def _drop(self, segment: Segment, number: int) -> None:
+        gap = segment.gap
+        reason = NO_ROOM if self._no_room else FULL
+        segment.declare(Gap(number, number, reason) if gap is None else Gap(gap.first, number, gap.reason))
+        self.high = number
+        self.dropped += 1
+
+    def _next_segment(self) -> Segment | None:
+        following, self._spare = self._spare, None
+        if following is None and not self._no_room:
+            # The one prepared was not ready: better a moment of disk work here than a lost event.
+            following = self._try_to_make()
+        if following is not None:
+            self._segments.append(following)
+            self.wanted.set()
+        return following
+
+    # Shipping: by one thread
+
+    @property
+    def shipped(self) -> int:
+        """Highest number that is shipped."""
+        return self._reader.shipped
+
+    @property
+    def backlog(self) -> int:
+        """Numbers not shipped yet, dropped ones included."""
+        return self.high - self._reader.shipped
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of the records not shipped yet."""
+        with self._lock:
+            return sum(segment.used - HEADER_BYTES for segment in self._segments) - self._reader.done_bytes
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the next event finds room."""
+        with self._lock:
+            dropping = self._segments[-1].gap is not None and self._spare is None
+            stuck = self._no_room or len(self._segments) >= self._most_segments
+            return not (self._closed or (dropping and stuck))
+
+    def read(self, limit: int) -> list[Record | Gap]:
+        """Return up to `limit` items not shipped yet, in order (`JournalReader.read`)."""
+        return self._reader.read(limit)
+
+    def advance(self, high: int) -> None:
+        """Take note that everything up to `high` is shipped; its room is free again."""
+        self._reader.advance(high)
+        if self._spare is None:
+            self.wanted.set()
+
+    def rewind(self, high: int) -> None:
+        """Ship again what follows `high`, as far as it is still here (`JournalReader.rewind`)."""
+        self._reader.rewind(high)
+
+    # Keeping: by one thread
+
+    def maintain(self) -> None:
+        """Prepare the next segment and bring what is not shipped to the disk. Raises OSError."""
+        self.wanted.clear()
+        self._prepare()
+        with self._lock:
+            unsynced = [] if self.backlog == 0 else list(self._segments)
+        for segment in unsynced:
+            segment.sync()
+
+    def _prepare(self) -> None:
+        if self._spare is not None or self._closed:
+            return
+        made = self._try_to_make()
+        with self._lock:
+            if made is None:
+                return
+            if self._closed or self._spare is not None or len(self._segments) >= self._most_segments:
+                made.delete()
+            else:
+                self._spare = made
+
+    def _try_to_make(self) -> Segment | None:
+        if len(self._segments) >= self._most_segments:
+            return None
+        try:
+            made = self._make_segment()
+        except OSError:
+            self._no_room = True
+            return None
+        self._no_room = False
+        return made
+
+    def _make_segment(self) -> Segment:
+        with self._lock:
+            self._made += 1
+            path = self._folder.path / f"{self._made:012d}.segment"
+        return Segment.create(path, self._segment_bytes, self.attributes)
+
+    # Ending
+
+    def close(self, *, delete: bool) -> None:
+        """Take no more events; remove the folder when all is shipped, else leave it to the next process."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.delete()
+        for segment in self._segments:
+            if not delete:
+                segment.sync()
+            segment.close()
+        if delete:
+            self._folder.delete()
+        self._folder.release()
+
+    def abandon(self) -> None:
+        """Let go of the parent's files, in a forked child."""
+        self._lock, self._appending, self._closed, self.abandoned = threading.RLock(), False, True, True
+        for segment in (*self._segments, *([self._spare] if self._spare else [])):
+            segment.abandon()
+        self._folder.release()
+
+
+_living: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _abandon_in_child() -> None:
+    for journal in _living:
+        journal.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_in_child)

@@ -1,0 +1,96 @@
+"""The folders of journals, and who may touch which: VIGIE_HOME/producers/<producer>/.
+
+A living process holds the lock of its folder (`flock`, which the kernel releases however the process
+ends); a folder whose lock is free belongs to a dead one. Folders are made, searched and removed under
+one lock of them all, so that nobody sees one half made or half removed. The locks work among the
+processes of one machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+LOCK: Final = "lock"
+
+
+class HeldFolder:
+    """A producer's folder whose lock this process holds."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @property
+    def producer(self) -> str:
+        """The producer whose folder it is."""
+        return self.path.name
+
+    def release(self) -> None:
+        """Leave the folder to the next process. In a forked child this leaves the parent's lock alone."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def delete(self) -> None:
+        """Remove the folder with everything in it."""
+        with _everybody(self.path.parent):
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.release()
+
+
+def make_folder(home: Path, producer: str) -> HeldFolder:
+    """Make and lock the folder of a new producer. Raises OSError."""
+    producers = home / "producers"
+    producers.mkdir(parents=True, exist_ok=True)
+    path = producers.absolute() / producer
+    with _everybody(producers):
+        path.mkdir()
+        descriptor = _lock(path / LOCK, os.O_CREAT)
+    if descriptor is None:
+        raise OSError(f"the new folder {path} is locked by another process")
+    return HeldFolder(path, descriptor)
+
+
+def take_dead_folders(home: Path) -> list[HeldFolder]:
+    """Lock and return the folders of dead producers; what another process has taken is left out."""
+    producers = home / "producers"
+    if not producers.is_dir():
+        return []
+    held = []
+    with _everybody(producers):
+        for path in sorted(producers.absolute().iterdir()):
+            if not path.is_dir():
+                continue
+            if not (path / LOCK).exists():  # its making or its removal was interrupted: it holds no events
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            descriptor = _lock(path / LOCK)
+            if descriptor is not None:
+                held.append(HeldFolder(path, descriptor))
+    return held
+
+
+def _lock(path: Path, flags: int = 0) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def _everybody(producers: Path) -> Iterator[None]:
+    descriptor = os.open(producers / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

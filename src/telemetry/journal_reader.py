@@ -1,0 +1,133 @@
+"""Reading a journal in order: what has not been shipped yet, and the gaps in it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
+
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
+from vigie.telemetry.stream_types import Gap, Record
+
+DAMAGED: Final = "journal damaged"
+"""Reason of a gap that is found, not declared: numbers whose records do not hold their checksum."""
+READ_BYTES: Final = 4 * 1024 * 1024
+"""Most bytes of events returned at once, whatever their number."""
+
+
+class _Position(NamedTuple):
+    segment: Segment
+    offset: int
+
+
+class JournalReader:
+    """Reads the segments of one journal; used by one thread at a time, while another may append.
+
+    `segments` is shared with the journal: appended to by the writer, taken off and deleted here once shipped,
+    oldest first. The last one always stays. `lock` is held to look at what the writer changes.
+    """
+
+    def __init__(
+        self, segments: deque[Segment], lock: AbstractContextManager[object] | None = None, shipped: int = 0
+    ) -> None:
+        self.shipped = shipped
+        """Highest number that needs no shipping any more."""
+        self._segments = segments
+        self._lock = lock if lock is not None else threading.Lock()
+        self._offset = HEADER_BYTES  # in the oldest segment
+        self._read_up_to: tuple[int, _Position] | None = None
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of records in the oldest segment that are shipped."""
+        return self._offset - HEADER_BYTES
+
+    def read(self, limit: int) -> list[Record | Gap]:
+        """Return up to `limit` items not shipped yet, in order of their numbers, without gap between them.
+
+        Numbers that should be there and are not come as a Gap. The same items come again until `advance`.
+        """
+        items: list[Record | Gap] = []
+        size = 0
+        for item, position in self._items():
+            items.append(item)
+            last, length = (item.number, len(item.event)) if isinstance(item, Record) else (item.last, 0)
+            self._read_up_to = (last, position)
+            size += length
+            if len(items) >= limit or size >= READ_BYTES:
+                break
+        return items
+
+    def advance(self, high: int) -> None:
+        """Take note that everything up to number `high` is shipped; segments wholly shipped are deleted."""
+        if high <= self.shipped:
+            return
+        position = self._position_of(high)
+        self.shipped = high
+        if position is not None:
+            position.segment.shipped = high
+            while self._segments[0] is not position.segment:
+                self._pop_oldest()
+            self._offset = position.offset
+        while len(self._segments) > 1 and self._done(self._segments[0]):
+            self._segments[1].shipped = high
+            self._pop_oldest()
+            self._offset = HEADER_BYTES
+
+    def rewind(self, high: int) -> None:
+        """Go back to number `high`, as far as the journal still has what follows it.
+
+        For a Redis that came back without its last writes. What is no longer here is not declared: nobody
+        knows what became of it, and the ledger names it as missing.
+        """
+        if high >= self.shipped:
+            return
+        oldest = self._segments[0]
+        first = next(oldest.records(HEADER_BYTES, oldest.used), None)
+        if first is not None and first.number <= self.shipped:
+            self.shipped = max(high, first.number - 1)
+            self._offset, self._read_up_to = HEADER_BYTES, None
+
+    def _items(self) -> Iterator[tuple[Record | Gap, _Position]]:
+        expected = self.shipped + 1
+        offset = self._offset
+        with self._lock:
+            extents = [(segment, segment.used, segment.gap) for segment in self._segments]
+        for segment, used, gap in extents:
+            for record in segment.records(offset, used):
+                if record.number < expected:
+                    continue
+                position = _Position(segment, record.end)
+                if record.number > expected:
+                    yield Gap(expected, record.number - 1, DAMAGED), _Position(segment, offset)
+                offset = record.end
+                yield Record(record.number, record.event), position
+                expected = record.number + 1
+            if gap is not None and gap.last >= expected:
+                if gap.first > expected:
+                    yield Gap(expected, gap.first - 1, DAMAGED), _Position(segment, offset)
+                yield Gap(max(gap.first, expected), gap.last, gap.reason), _Position(segment, offset)
+                expected = gap.last + 1
+            offset = HEADER_BYTES
+
+    def _position_of(self, high: int) -> _Position | None:
+        if self._read_up_to is not None and self._read_up_to[0] == high:
+            return self._read_up_to[1]
+        found: _Position | None = None
+        for item, position in self._items():
+            if (item.number if isinstance(item, Record) else item.last) > high:
+                break
+            found = position
+        return found
+
+    def _done(self, segment: Segment) -> bool:
+        if segment.gap is not None and segment.gap.last > self.shipped:
+            return False
+        return all(record.number <= self.shipped for record in segment.records(self._offset, segment.used))
+
+    def _pop_oldest(self) -> None:
+        with self._lock:
+            oldest = self._segments.popleft()
+        oldest.delete()

@@ -1,0 +1,222 @@
+"""One file of a journal: a page of header, then records, mapped into memory.
+
+A record is a marker, a checksum, a length, the event's number and its JSON text. It counts only when
+the checksum holds, so what a killed process or a crashed machine left half written is recognised and
+never shipped. The marker's first byte cannot occur in UTF-8: behind a damaged record the next sound one
+is found by searching.
+
+Layout of the header: magic (8 bytes), highest number shipped (8), two slots for the gap behind the last
+record (64 each, written in turn so that one is always sound), from 256 on length, checksum and JSON of
+the producer's attributes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+from vigie.telemetry.stream_types import Gap
+
+MAGIC: Final = b"VIGIEJ1\0"
+MARKER: Final = b"\xf5VJ1"
+RECORD: Final = struct.Struct("<4sIIQ")
+"""Marker, checksum, length of the event, number of the event."""
+HEADER_BYTES: Final = mmap.PAGESIZE
+REASON_BYTES: Final = 32
+"""Longest reason of a gap."""
+
+_SHIPPED: Final = struct.Struct("<Q")
+_SHIPPED_AT: Final = 8
+_GAP: Final = struct.Struct(f"<II QQ {REASON_BYTES}s")
+"""Checksum, turn, first and last number, reason."""
+_GAP_AT: Final = (16, 80)
+_ATTRIBUTES: Final = struct.Struct("<II")
+_ATTRIBUTES_AT: Final = 256
+
+
+class StoredRecord(NamedTuple):
+    """A record as read; `end` is the offset behind it."""
+
+    number: int
+    event: bytes
+    end: int
+
+
+def frame(number: int, event: bytes) -> bytes:
+    """Return the head that `event` is stored behind."""
+    return RECORD.pack(MARKER, checksum(number, event), len(event), number)
+
+
+def checksum(number: int, event: bytes) -> int:
+    """Return the CRC-32 of the text, begun with the number, so that a change of either shows."""
+    return zlib.crc32(event, (number ^ number >> 32) & 0xFFFFFFFF)
+
+
+class Segment:
+    """A file of a journal; made by `create` (to write) or `open` (what a dead process left)."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.used = size
+        """Offset behind the last record; of one that a dead process left, the size of the file."""
+        self.gap: Gap | None = None
+        """Numbers dropped after the last record."""
+        self._descriptor = descriptor
+        self._mapping = mmap.mmap(descriptor, size)
+        self._synced = HEADER_BYTES
+        self._turn = 0
+        self._open = threading.Lock()  # keeps a file from being closed while it is synced
+
+    @classmethod
+    def create(cls, path: Path, size: int, attributes: Mapping[str, str]) -> Segment:
+        """Make a file of `size` bytes whose room on disk is certain and whose pages are in memory.
+
+        Raises OSError when the disk has no room: found out here, since writing to a mapping without room
+        behind it would kill the process.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            segment = cls(path, descriptor, size)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        segment.used = HEADER_BYTES
+        segment._fault_in()
+        about = orjson.dumps(dict(attributes))[: HEADER_BYTES - _ATTRIBUTES_AT - _ATTRIBUTES.size]
+        head = _ATTRIBUTES.pack(len(about), zlib.crc32(about)) + about
+        segment._mapping[_ATTRIBUTES_AT : _ATTRIBUTES_AT + len(head)] = head
+        segment._mapping[: len(MAGIC)] = MAGIC
+        return segment
+
+    @classmethod
+    def open(cls, path: Path) -> Segment | None:
+        """Map what a dead process left; None for a file that was never finished."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        size = os.fstat(descriptor).st_size
+        if size <= HEADER_BYTES:
+            os.close(descriptor)
+            return None
+        segment = cls(path, descriptor, size)
+        segment.gap = segment._stored_gap()
+        return segment
+
+    def _fault_in(self) -> None:
+        # Reading zeros into the mapping makes the kernel map its pages for writing without holding the
+        # interpreter's lock, which touching them from here would do.
+        with open("/dev/zero", "rb", buffering=0) as zeros, memoryview(self._mapping) as pages:  # noqa: PTH123
+            zeros.readinto(pages)
+
+    @property
+    def room(self) -> int:
+        """Bytes left for records."""
+        return self.size - self.used
+
+    def write(self, records: bytes) -> None:
+        """Put framed records behind the last one; the caller has looked for room."""
+        end = self.used + len(records)
+        self._mapping[self.used : end] = records
+        self.used = end
+
+    def declare(self, gap: Gap) -> None:
+        """Note the numbers dropped after the last record, in the place of what was noted before."""
+        self._turn += 1
+        body = _GAP.pack(0, self._turn, gap.first, gap.last, gap.reason.encode()[:REASON_BYTES])[4:]
+        at = _GAP_AT[self._turn % 2]
+        self._mapping[at : at + _GAP.size] = zlib.crc32(body).to_bytes(4, "little") + body
+        self.gap = gap
+
+    def _stored_gap(self) -> Gap | None:
+        found: list[tuple[int, Gap]] = []
+        for at in _GAP_AT:
+            slot = self._mapping[at : at + _GAP.size]
+            stored, turn, first, last, reason = _GAP.unpack(slot)
+            if turn and zlib.crc32(slot[4:]) == stored:
+                text = reason.rstrip(b"\0").decode("utf-8", "ignore")
+                found.append((turn, Gap(first, last, text)))
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    @property
+    def shipped(self) -> int:
+        """Highest number known to be shipped when this segment was the oldest."""
+        return int(_SHIPPED.unpack_from(self._mapping, _SHIPPED_AT)[0])
+
+    @shipped.setter
+    def shipped(self, number: int) -> None:
+        _SHIPPED.pack_into(self._mapping, _SHIPPED_AT, number)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Who wrote it: role, host, pid, started; empty when the header is damaged."""
+        length, stored = _ATTRIBUTES.unpack_from(self._mapping, _ATTRIBUTES_AT)
+        start = _ATTRIBUTES_AT + _ATTRIBUTES.size
+        about = self._mapping[start : min(start + length, HEADER_BYTES)]
+        if zlib.crc32(about) != stored or not about:
+            return {}
+        found: dict[str, str] = orjson.loads(about)
+        return found
+
+    def records(self, start: int, end: int) -> Iterator[StoredRecord]:
+        """Yield the sound records between two offsets; what is damaged is passed over."""
+        offset = start
+        while True:
+            found = self._record_at(offset, end)
+            if found is not None:
+                yield found
+                offset = found.end
+                continue
+            offset = self._mapping.find(MARKER, offset + 1, end)
+            if offset < 0:
+                return
+
+    def _record_at(self, offset: int, end: int) -> StoredRecord | None:
+        start = offset + RECORD.size
+        if start > end:
+            return None
+        marker, stored, length, number = RECORD.unpack_from(self._mapping, offset)
+        stop = start + length
+        if marker != MARKER or length == 0 or stop > end:  # the checksum of nothing would hold
+            return None
+        event = self._mapping[start:stop]
+        if checksum(number, event) != stored:
+            return None
+        return StoredRecord(number, event, stop)
+
+    def sync(self) -> None:
+        """Bring what was written since the last time to the disk.
+
+        By fsync, which on the systems we run on covers a shared mapping and, unlike mmap.flush, does not hold
+        the interpreter's lock.
+        """
+        used = self.used
+        with self._open:
+            if self._synced < used and self._descriptor >= 0:
+                os.fsync(self._descriptor)
+                self._synced = used
+
+    def close(self) -> None:
+        """Unmap and close the file; it stays on disk."""
+        with self._open:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Unmap and close without waiting for anybody: for a forked child, where no other thread runs."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._mapping.close()
+
+    def delete(self) -> None:
+        """Close the file and remove it."""
+        self.close()
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""Looking at the journals of this host without touching them: what each holds that is not shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
+from vigie.telemetry.stream_types import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSurvey:
+    """One producer's journal at one instant."""
+
+    producer: str
+    high: int
+    """Its newest number, dropped ones included."""
+    unshipped: tuple[tuple[int, int], ...]
+    """Spans (first, last) of the events that the journal does not know to be shipped."""
+    gaps: tuple[Gap, ...]
+    """Numbers declared dropped that it does not know to be shipped."""
+    attributes: dict[str, str]
+
+
+def survey(home: Path) -> list[JournalSurvey]:
+    """Return what the journals under `home` hold, of living processes and of dead ones.
+
+    A segment that its owner removes meanwhile is shipped, so it is in Redis.
+    """
+    producers = home / "producers"
+    if not producers.is_dir():
+        return []
+    folders = sorted(path for path in producers.iterdir() if path.is_dir())
+    found = [_survey(folder) for folder in folders]
+    return [journal for journal in found if journal is not None]
+
+
+def _survey(folder: Path) -> JournalSurvey | None:
+    high = shipped = 0
+    numbers: list[int] = []
+    gaps: list[Gap] = []
+    attributes: dict[str, str] = {}
+    for segment in _segments(folder):
+        shipped = max(shipped, segment.shipped)
+        attributes = attributes or segment.attributes
+        numbers += [record.number for record in segment.records(HEADER_BYTES, segment.size)]
+        if segment.gap is not None:
+            gaps.append(segment.gap)
+        segment.close()
+    high = max([shipped, *numbers[-1:], *(gap.last for gap in gaps)])
+    if not high:
+        return None
+    return JournalSurvey(
+        producer=folder.name,
+        high=high,
+        unshipped=tuple(_spans(number for number in numbers if number > shipped)),
+        gaps=tuple(gap for gap in gaps if gap.last > shipped),
+        attributes=attributes,
+    )
+
+
+def _segments(folder: Path) -> Iterator[Segment]:
+    for path in sorted(folder.glob("*.segment")):
+        try:
+            segment = Segment.open(path)
+        except FileNotFoundError:
+            continue
+        if segment is not None:
+            yield segment
+
+
+def _spans(numbers: Iterator[int]) -> Iterator[tuple[int, int]]:
+    first = last = 0
+    for number in numbers:
+        if number != last + 1 or not first:
+            if first:
+                yield first, last
+            first = number
+        last = number
+    if first:
+        yield first, last

@@ -1,0 +1,108 @@
+-- Acknowledges entries and marks each event in exactly one state. A bit that was set already counts
+-- nothing, so replays and takeovers change nothing.
+-- KEYS: stream, dead letters, totals
+-- ARGV: group, key prefix, bits per chunk, time now, then per batch of events with the same verdict
+--       producer, state, n, then n times (index, documents of each event there), m, then m times
+--       (entry id, number), or for the state dead (entry id, number, event, reason)
+-- Returns the number of events settled for the first time.
+local stream, letters, totals = KEYS[1], KEYS[2], KEYS[3]
+local group, prefix, size, now = ARGV[1], ARGV[2], 2 ^ tonumber(ARGV[3]), ARGV[4]
+local STATES = {'indexed', 'filtered', 'dead', 'cleared'}
+local ids, settled, strays = {}, 0, 0
+
+local function bitmap(producer, name, chunk)
+  return prefix .. 'bits:' .. producer .. ':' .. name .. ':' .. chunk
+end
+
+local function bury(producer, at)
+  redis.call('XADD', letters, '*', 'producer', producer, 'number', ARGV[at + 1],
+    'event', ARGV[at + 2], 'reason', ARGV[at + 3], 'id', ARGV[at], 'at', now)
+end
+
+-- A chunk that is full becomes four counts, each measured in its own bitmap.
+local function fold(producer, chunk)
+  local counts, sum = {}, 0
+  for _, state in ipairs(STATES) do
+    local count = redis.call('BITCOUNT', bitmap(producer, state, chunk))
+    counts[#counts + 1] = chunk .. ':' .. state
+    counts[#counts + 1] = count
+    sum = sum + count
+  end
+  if sum == size then
+    redis.call('HSET', prefix .. 'folded:' .. producer, unpack(counts))
+    for _, name in ipairs({'settled', unpack(STATES)}) do
+      redis.call('DEL', bitmap(producer, name, chunk))
+    end
+  end
+end
+
+-- An entry that nobody numbered is in no ledger: its acknowledgement alone says that it is new.
+local function settle_strays(first, last, step, dead)
+  for at = first, last, step do
+    if redis.call('XACK', stream, group, ARGV[at]) == 1 then
+      strays = strays + 1
+      if dead then bury('', at) end
+    end
+  end
+end
+
+local function settle_numbered(producer, state, first, last, step)
+  local folded_hash, chunks, fresh = prefix .. 'folded:' .. producer, {}, 0
+  for at = first, last, step do
+    ids[#ids + 1] = ARGV[at]
+    local position = tonumber(ARGV[at + 1]) - 1
+    local chunk = math.floor(position / size)
+    local known = chunks[chunk]
+    if not known then
+      known = {
+        folded = redis.call('HEXISTS', folded_hash, chunk .. ':indexed') == 1,
+        settled = bitmap(producer, 'settled', chunk), own = bitmap(producer, state, chunk), fresh = 0,
+      }
+      chunks[chunk] = known
+    end
+    local bit = position - chunk * size
+    if not known.folded and redis.call('SETBIT', known.settled, bit, 1) == 0 then
+      redis.call('SETBIT', known.own, bit, 1)
+      known.fresh = known.fresh + 1
+      fresh = fresh + 1
+      if state == 'dead' then bury(producer, at) end
+    end
+  end
+  for chunk, known in pairs(chunks) do
+    if known.fresh > 0 and
+      redis.call('HINCRBY', folded_hash, chunk .. ':settled', known.fresh) >= size then
+      fold(producer, chunk)
+    end
+  end
+  return fresh
+end
+
+local at = 5
+while at <= #ARGV do
+  local producer, state, indices = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local documents = at + 3
+  local first = documents + 2 * indices + 1
+  local step = state == 'dead' and 4 or 2
+  local last = first + step * tonumber(ARGV[first - 1]) - 1
+  if producer == '' then
+    settle_strays(first, last, step, state == 'dead')
+  else
+    local fresh = settle_numbered(producer, state, first, last, step)
+    if fresh > 0 then
+      settled = settled + fresh
+      redis.call('SADD', prefix .. 'producers', producer)
+      redis.call('HINCRBY', totals, state, fresh)
+      for pair = documents, first - 2, 2 do
+        redis.call('HINCRBY', prefix .. 'documents:' .. producer, ARGV[pair], fresh * tonumber(ARGV[pair + 1]))
+      end
+    end
+  end
+  at = last + 1
+end
+
+for from = 1, #ids, 1000 do
+  redis.call('XACK', stream, group, unpack(ids, from, math.min(from + 999, #ids)))
+end
+if settled > 0 then redis.call('HINCRBY', totals, 'settled', settled) end
+if strays > 0 then redis.call('HINCRBY', totals, 'strays', strays) end
+return settled

@@ -1,0 +1,173 @@
+"""Reading the stream without consuming it: pages, counts, dead letters, confirmed cursors."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.ledger_state import LedgerState, ProducerState
+from vigie.telemetry.stream_keys import DEAD_LETTERS, GROUP, NUMBER_LIMIT, STREAM
+from vigie.telemetry.stream_types import DeadLetter, Gap, StreamEntry
+
+SCAN_PAGE: Final = 1000
+LONGEST_PRODUCER: Final = 128
+"""Bytes of a producer's name: it is part of every document's id, of which the store takes 512."""
+
+
+class StreamReader:
+    """What `/logs`, `/logs_api`, health and the ledger read."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self.ledger = LedgerState(client)
+        script = Path(__file__).with_name("waiting.lua").read_text(encoding="utf-8")
+        self._waiting: Any = client.register_script(script)
+
+    def backlog(self) -> int:
+        """Return how many events are in the stream and not settled: Σ high − Σ declared − Σ settled."""
+        return self.ledger.totals().backlog
+
+    def length(self) -> int:
+        """Return how many entries the stream holds, settled or not."""
+        return int(self.client.xlen(STREAM))
+
+    def oldest(self) -> StreamEntry | None:
+        """Return the oldest entry of the stream."""
+        entries = self.after("", 1)
+        return entries[0] if entries else None
+
+    def newest(self, count: int, before: str = "") -> list[StreamEntry]:
+        """Return up to `count` entries, newest first, older than the id `before` (default: from the newest).
+
+        Raises ValueError when `before` is not an entry id.
+        """
+        end = f"({checked_id(before)}" if before else "+"
+        return _entries(self.client.xrevrange(STREAM, max=end, min="-", count=count))
+
+    def after(self, after: str, count: int) -> list[StreamEntry]:
+        """Return up to `count` entries newer than the id `after` ("": from the oldest), oldest first.
+
+        Raises ValueError when `after` is not an entry id.
+        """
+        start = f"({checked_id(after)}" if after else "-"
+        return _entries(self.client.xrange(STREAM, min=start, max="+", count=count))
+
+    def dead_count(self) -> int:
+        """Return how many dead letters wait."""
+        return int(self.client.xlen(DEAD_LETTERS))
+
+    def dead_letters(self, count: int, before: str = "") -> list[DeadLetter]:
+        """Return up to `count` dead letters, newest first, older than the id `before`."""
+        end = f"({checked_id(before)}" if before else "+"
+        answer: Any = self.client.xrevrange(DEAD_LETTERS, max=end, min="-", count=count)
+        return [_letter(text(letter_id), fields) for letter_id, fields in answer]
+
+    def declared(self) -> dict[str, list[Gap]]:
+        """Return the declared gaps of each producer that has any."""
+        return self.ledger.declared()
+
+    def producers(self) -> list[ProducerState]:
+        """Return every producer's state, counts measured in the bitmaps."""
+        return self.ledger.producers()
+
+    def waiting(self) -> dict[str, list[int]]:
+        """Return the numbers of each producer that are in the stream and not settled, by looking at each."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        after = ""
+        while True:
+            last, *pairs = self._waiting(keys=[STREAM], args=[GROUP, after, SCAN_PAGE])
+            if not last:
+                return found
+            after = text(last)
+            for producer, number in zip(pairs[::2], pairs[1::2], strict=True):
+                entry = parsed(after, {b"producer": producer, b"number": number})
+                if entry.number:
+                    found[entry.producer].append(entry.number)
+
+    def confirm(self, consumer: str, after: str) -> None:
+        """Note that `consumer` of /logs_api has everything up to the id `after`.
+
+        Raises ValueError when `after` is not an entry id.
+        """
+        self.client.hset(keys.CURSORS, consumer, checked_id(after))
+
+    def cursors(self) -> dict[str, str]:
+        """Return what each consumer of /logs_api confirmed last."""
+        stored: Any = self.client.hgetall(keys.CURSORS)
+        return {text(consumer): text(entry_id) for consumer, entry_id in stored.items()}
+
+    def forget_cursor(self, consumer: str) -> bool:
+        """Stop keeping entries for `consumer`; return whether it was known."""
+        return bool(self.client.hdel(keys.CURSORS, consumer))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Entries as a consumer gets them, and the ids of those whose content is gone."""
+
+    entries: list[StreamEntry]
+    gone: list[str]
+
+
+def claimed(answer: Any) -> Delivered:
+    """Parse the answer of a group read: [(stream, [(id, fields)])] or nothing."""
+    pairs = [pair for _, page in answer or () for pair in page]
+    return Delivered(
+        entries=[parsed(text(entry_id), fields) for entry_id, fields in pairs if entry_id and fields],
+        gone=[text(entry_id) for entry_id, fields in pairs if entry_id and not fields],
+    )
+
+
+def parsed(entry_id: str, fields: dict[bytes, bytes]) -> StreamEntry:
+    """Return the entry; without a producer and a number in bounds it is nobody's: "" and 0."""
+    producer, number = fields.get(b"producer", b""), fields.get(b"number", b"")
+    numbered = 0 < len(producer) <= LONGEST_PRODUCER and number.isdigit() and 1 <= int(number) < NUMBER_LIMIT
+    event = fields.get(b"event", b"")
+    if not numbered:
+        return StreamEntry(entry_id, "", 0, event)
+    return StreamEntry(entry_id, producer.decode("utf-8", "replace"), int(number), event)
+
+
+def checked_id(entry_id: str) -> str:
+    """Return `entry_id` when it has the form of one ("1700000000000-0"); raises ValueError otherwise."""
+    milliseconds, dash, sequence = entry_id.partition("-")
+    if milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 15:
+        if not dash:
+            return f"{milliseconds}-0"
+        if sequence.isascii() and sequence.isdigit() and len(sequence) <= 15:
+            return entry_id
+    raise ValueError(f"{entry_id!r} is not the id of a log entry, such as 1700000000000-0")
+
+
+def position(entry_id: str) -> tuple[int, int]:
+    """Return an entry id as numbers, which order as the entries do."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def text(value: bytes | str) -> str:
+    """Return what Redis answered as text."""
+    return value if isinstance(value, str) else value.decode()
+
+
+def _entries(answer: Any) -> list[StreamEntry]:
+    pages: Iterable[tuple[bytes, dict[bytes, bytes]]] = answer
+    return [parsed(text(entry_id), fields) for entry_id, fields in pages]
+
+
+def _letter(letter_id: str, fields: dict[bytes, bytes]) -> DeadLetter:
+    return DeadLetter(
+        id=letter_id,
+        producer=text(fields[b"producer"]),
+        number=int(fields[b"number"]),
+        event=fields[b"event"],
+        reason=text(fields[b"reason"]),
+        entry_id=text(fields[b"id"]),
+        at=text(fields[b"at"]),
+    )

@@ -1,0 +1,117 @@
+"""What goes into the stream and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vigie.telemetry.stream_keys import State
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event to write; `event` is its JSON text, which already holds producer and number."""
+
+    number: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers `first` to `last` (both included) that the producer dropped, and why."""
+
+    first: int
+    last: int
+    reason: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers it covers."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Answer of the write script."""
+
+    high: int
+    """Highest number of this producer that Redis has, or that is declared dropped."""
+    written: int
+    """Entries added by this call."""
+    full: bool
+    """The bound for entries not yet settled is reached: nothing beyond `high` was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """An entry as read. One that nobody numbered (written by hand) has producer "" and number 0."""
+
+    id: str
+    producer: str
+    number: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Entries taken over from workers that stopped renewing them."""
+
+    entries: list[StreamEntry]
+    vanished: int
+    """Pending entries whose content was gone from the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The one state an entry ends in."""
+
+    entry: StreamEntry
+    state: State
+    documents: Mapping[str, int] = field(default_factory=dict)
+    """Index (alias without prefix) → documents this event has there."""
+    reason: str = ""
+    """For a dead one, JSON text: what was refused, by whom and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What `clear` did."""
+
+    done: bool
+    cleared: int
+    """Entries deleted."""
+    pending: int
+    """Entries not yet indexed: they forbade it (not done), or are in flight and were left (done)."""
+    stored: int
+    """Entries in the stream afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was refused for good."""
+
+    id: str
+    producer: str
+    number: int
+    event: bytes
+    reason: str
+    entry_id: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A consumer of the group."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An entry that is delivered and not settled."""
+
+    id: str
+    consumer: str
+    idle_ms: int

@@ -1,0 +1,59 @@
+"""A folder belongs to the living process that made it; a dead one's is taken by exactly one other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vigie.telemetry.journal_home import make_folder, take_dead_folders
+
+PRODUCER = "6f1c2a5e-0000-4000-8000-000000000001"
+
+
+def test_a_living_producer_s_folder_is_not_taken(tmp_path: Path) -> None:
+    """While its maker holds the lock nobody else gets the folder; afterwards the next one does."""
+    held = make_folder(tmp_path, PRODUCER)
+    assert take_dead_folders(tmp_path) == []
+    held.release()
+    (found,) = take_dead_folders(tmp_path)
+    assert found.producer == PRODUCER
+    assert found.path == tmp_path / "producers" / PRODUCER
+    found.release()
+
+
+def test_a_dead_folder_is_taken_once(tmp_path: Path) -> None:
+    """Of two that look, one gets the folder and the other nothing, until it is released."""
+    make_folder(tmp_path, PRODUCER).release()
+    (first,) = take_dead_folders(tmp_path)
+    assert take_dead_folders(tmp_path) == []
+    first.release()
+    first.release()
+    (second,) = take_dead_folders(tmp_path)
+    second.delete()
+    assert not second.path.exists()
+    assert take_dead_folders(tmp_path) == []
+
+
+def test_an_interrupted_removal_is_finished(tmp_path: Path) -> None:
+    """A folder without a lock file holds no events: it is removed; other files are left alone."""
+    producers = tmp_path / "producers"
+    (producers / PRODUCER).mkdir(parents=True)
+    (producers / "notes.txt").touch()
+    assert take_dead_folders(tmp_path) == []
+    assert not (producers / PRODUCER).exists()
+    assert (producers / "notes.txt").exists()
+
+
+def test_there_may_be_nothing(tmp_path: Path) -> None:
+    """Without a folder of producers nothing is dead, and none is made."""
+    assert take_dead_folders(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_producer_is_not_made_twice(tmp_path: Path) -> None:
+    """An id that is taken is refused, its folder untouched."""
+    held = make_folder(tmp_path, PRODUCER)
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path, PRODUCER)
+    held.delete()

@@ -1,0 +1,84 @@
+"""A journal is read in order, again until it is shipped, and shipped segments make room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.telemetry.events import (
+    FILLING,
+    drain,
+    event,
+    gaps,
+    numbers,
+    segments,
+    small_journal,
+)
+
+from vigie.settings import MEBIBYTE
+from vigie.telemetry.journal import FULL
+from vigie.telemetry.stream_types import Gap
+
+
+def test_what_is_not_shipped_comes_again(tmp_path: Path) -> None:
+    """Reading changes nothing; only what is shipped is left out, also in the middle of a page."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n) for n in range(10)])
+    assert numbers(journal.read(4)) == [1, 2, 3, 4]
+    assert numbers(journal.read(4)) == [1, 2, 3, 4]
+    journal.advance(2)
+    assert numbers(journal.read(4)) == [3, 4, 5, 6]
+    journal.advance(1)
+    assert journal.shipped == 2
+    journal.advance(10)
+    assert journal.read(4) == []
+    assert (journal.backlog, journal.bytes_used) == (0, 0)
+    journal.close(delete=True)
+
+
+def test_shipped_segments_are_removed(tmp_path: Path) -> None:
+    """Only what is not shipped keeps its room on the disk."""
+    journal = small_journal(tmp_path)
+    for n in range(40):
+        journal.append([event(n, filling=FILLING)])
+    assert len(segments(tmp_path)) == 4
+    assert journal.bytes_used > 40 * 10_000
+    assert numbers(drain(journal, page=7)) == list(range(1, 41))
+    assert len(segments(tmp_path)) == 1
+    journal.close(delete=True)
+    assert segments(tmp_path) == []
+
+
+def test_a_page_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """Large events come in pages that one call can carry, and all of them come."""
+    journal = small_journal(tmp_path, 64 * MEBIBYTE)
+    journal.append([event(n, filling="x" * 900_000) for n in range(8)])
+    assert numbers(journal.read(500)) == [1, 2, 3, 4, 5]
+    assert numbers(drain(journal)) == list(range(1, 9))
+    journal.close(delete=True)
+
+
+def test_an_open_gap_is_shipped_as_far_as_it_goes(tmp_path: Path) -> None:
+    """A gap that is still growing is declared in adjoining parts, no number twice and none missing."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(98)])
+    items = journal.read(500)
+    assert gaps(items) == [Gap(97, 98, FULL)]
+    journal.append([event("dropped")])
+    journal.advance(98)
+    assert journal.read(500) == [Gap(99, 99, FULL)]
+    journal.close(delete=True)
+
+
+def test_rewind_ships_again_what_is_still_here(tmp_path: Path) -> None:
+    """After a Redis that forgot, everything from there on that the journal still has is read again."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(30)])
+    drain(journal)
+    journal.rewind(30)
+    assert journal.read(10) == []
+    journal.rewind(27)
+    assert numbers(journal.read(10)) == [28, 29, 30]
+    journal.advance(30)
+    journal.rewind(3)  # 1 to 24 went with their segments: nobody knows of them, so nothing is declared
+    assert numbers(journal.read(10)) == list(range(25, 31))
+    journal.close(delete=True)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import get_type_hints
+from tempfile import TemporaryDirectory
+from typing import Any, get_type_hints
 
 from annotated_doc import Doc
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from vigie.api.main import openapi_document
+from vigie.api.documentation import fastapi_application
+from vigie.api.hot import hot_endpoints
 from vigie.api.roles import ENDPOINTS
+from vigie.api.service import Service
 from vigie.logs_pipeline.indices import COMMON_FIELDS, OWN_FIELDS, FieldMapping
 from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
+from vigie.model.training import train
 from vigie.schema import load_schema
-from vigie.settings import Concern, concerns
+from vigie.settings import Concern, concerns, load_settings
 from vigie.telemetry.event import (
     EventData,
     FieldError,
@@ -27,6 +32,7 @@ from vigie.telemetry.event import (
     Result,
     Stages,
 )
+from vigie.ui.logs_api import ROLE as LOGS_API_ROLE
 
 ROOT = Path(__file__).parents[1]
 HEADER = "<!-- Written by `make reference` from the code: change the code, not this page. -->\n\n"
@@ -134,7 +140,11 @@ def indices_page() -> str:
 INDEX_PURPOSES = (
     ("`ml-api-logs`", "`request`, `prediction`, `log`: every event", "audit, debugging"),
     ("`ml-api-message`", "`prediction` (ok and refused)", "data drift, model quality"),
-    ("`ml-api-perfs`", "`request` (one per answered prediction), `function` (one per top function)", "optimisation"),
+    (
+        "`ml-api-perfs`",
+        "`request` (one per answered prediction), `function` (one per top function)",
+        "optimisation",
+    ),
 )
 
 
@@ -148,11 +158,25 @@ def flat_fields(fields: Mapping[str, FieldMapping], prefix: str = "") -> Iterato
             yield f"`{prefix}{name}`", kind
 
 
+UI_ENDPOINTS = (
+    (
+        "GET `/logs_api`",
+        LOGS_API_ROLE,
+        "Entries of the stream in pages: `after`, `limit`, `consumer` → logs, next, oldest",
+    ),
+    ("GET `/health`", "open", "The process is up, and whether it reaches the API"),
+)
+
+
 def endpoints_page() -> str:
     """Return the page of the endpoints."""
     operations = openapi_document()["paths"]
     rows = [
-        (f"{method} `{path}`", role.value, operations.get(path, {}).get(method.lower(), {}).get("summary", "documentation"))
+        (
+            f"{method} `{path}`",
+            role.value,
+            operations.get(path, {}).get(method.lower(), {}).get("summary", "documentation"),
+        )
         for (method, path), role in ENDPOINTS.items()
     ]
     return (
@@ -161,7 +185,29 @@ def endpoints_page() -> str:
         "`X-Transaction-Id` and `Server-Timing`; errors are problem documents (RFC 9457) with the transaction id "
         "and `errors[{field, reason}]`. While AUTH_ENABLED is off every role is granted.\n\n"
         + table(("endpoint", "role", "what"), rows)
+        + "\nThe front end answers two requests of programs beside its page:\n\n"
+        + table(("endpoint", "role", "what"), UI_ENDPOINTS)
     )
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """Return the API's own description, with the reference model behind it."""
+    with TemporaryDirectory() as folder:
+        train(ROOT / "model" / "lung_cancer", Path(folder))
+        service = Service(load_settings({"MODEL_PATH": folder, "VIGIE_HOME": folder}, None))
+        return fastapi_application(service, hot_endpoints(service)).openapi()
+
+
+EVENT_PARTS: Mapping[str, type] = {
+    "data": EventData,
+    "data.model": ModelIdentity,
+    "data.result": Result,
+    "data.performance_metrics": PerformanceMetrics,
+    "data.performance_metrics.top_functions[]": FunctionCost,
+    "data.stages": Stages,
+    "data.errors[]": FieldError,
+}
 
 
 def event_page() -> str:
@@ -172,10 +218,12 @@ def event_page() -> str:
         "(`[<transaction_id>] POST /predict - 200 - 45ms - <input> - <result>`) and `data`. A key that does not "
         "apply is absent.\n",
     ]
-    for part in (EventData, ModelIdentity, Result, PerformanceMetrics, FunctionCost, Stages, FieldError):
-        parts.append(f"\n## {part.__name__}\n\n{(part.__doc__ or '').strip()}\n\n")
+    for heading, part in EVENT_PARTS.items():
+        parts.append(f"\n## {heading}\n\n{(part.__doc__ or '').strip()}\n\n")
         hints = get_type_hints(part, include_extras=True)
-        parts.append(table(("key", "what"), [(f"`{name}`", documentation_of(hint)) for name, hint in hints.items()]))
+        parts.append(
+            table(("key", "what"), [(f"`{name}`", documentation_of(hint)) for name, hint in hints.items()])
+        )
     return "".join(parts)
 
 

@@ -130,10 +130,12 @@ def provision() -> None:
 
 @pipeline_app.command("once")
 def pipeline_once() -> None:
-    """Index everything that waits in the stream, then end."""
+    """Index everything that waits in the stream, then end; exit status 1 when something stood in the way."""
     from vigie.logs_pipeline.pipeline import run_once
 
-    say(str(run_once(load_settings())))
+    summary = run_once(load_settings())
+    say(str(summary))
+    raise typer.Exit(0 if summary.complete else UNHEALTHY)
 
 
 @pipeline_app.command("run")

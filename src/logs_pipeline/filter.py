@@ -1,0 +1,231 @@
+"""From an event to its documents: a list of small pure functions.
+
+`PROCESSORS` take the event and return it, checked or enriched; one of them may raise Dropped (the
+event makes no document, and is counted as filtered) or PoisonError (it goes to the dead letters).
+`BUILDERS` then make the documents. Both lists are the whole of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from vigie.logs_pipeline.indices import LOGS, MESSAGE, PERFS
+from vigie.logs_pipeline.routing import Epoch
+from vigie.telemetry.stream import StreamEntry
+
+Fields = dict[str, Any]
+
+LARGEST_EVENT_BYTES: Final = 1024 * 1024
+"""An event of the platform stays below 50 KB; its documents must fit into one bulk of 10 MB."""
+KINDS: Final = ("log", "prediction", "request")
+DAYS: Final = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
+_TEXTS: Final = ("timestamp", "level", "message")
+_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages")
+_COMMON: Final = (
+    "transaction_id", "correlation_id", "batch_id", "subject_id", "method", "path", "status_code", "status",
+    "latency_ms", "model",
+)  # fmt: skip
+_MEASURED: Final = ("stages", "batch_size", "profiled", "profile_reason", "weight")
+
+
+class Dropped(Exception):  # noqa: N818 - a decision, not an error
+    """The event makes no document, on purpose."""
+
+
+class PoisonError(Exception):
+    """The event can never be indexed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the filter knows beside the event."""
+
+    zone: ZoneInfo
+    """Zone of hour_of_day and day_of_week."""
+    excluded_paths: tuple[str, ...]
+    """Paths (with what lies below) whose requests make no document."""
+    present_features: Callable[[str], Sequence[str] | None]
+    """Model name → its inputs marked `present`; None when the model is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document, ready to send."""
+
+    index: str
+    """Alias without prefix."""
+    physical: str
+    id: str
+    source: bytes
+
+
+def documents_of(entry: StreamEntry, epoch: Epoch, context: Context) -> list[Document]:
+    """Return the documents of `entry`. Raises Dropped or PoisonError."""
+    event = parse(entry)
+    for process in PROCESSORS:
+        event = process(event, context)
+    key = f"{entry.producer}-{entry.number}"
+    when: datetime = event["when"]
+    return [
+        Document(index, epoch.physical(index, when), f"{key}{suffix}", _serialised(fields))
+        for build in BUILDERS
+        for index, suffix, fields in build(event, context)
+    ]
+
+
+def parse(entry: StreamEntry) -> Fields:
+    """Return the event of `entry` as an object, with the producer and number of the entry itself."""
+    if not entry.number:
+        raise PoisonError("the entry has no producer and number (or a number outside 1 … 2^31 - 1)")
+    if len(entry.event) > LARGEST_EVENT_BYTES:
+        raise PoisonError(f"the event has {len(entry.event)} bytes, more than {LARGEST_EVENT_BYTES}")
+    try:
+        event = orjson.loads(entry.event)
+    except orjson.JSONDecodeError as error:
+        raise PoisonError(f"the event is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise PoisonError("the event is not a JSON object")
+    return {**event, "producer": entry.producer, "number": entry.number}
+
+
+# Processors: event in, event out
+
+
+def check_shape(event: Fields, _: Context) -> Fields:
+    """Refuse an event whose parts do not have the form the builders rely on."""
+    for name in _TEXTS:
+        if not isinstance(event.get(name), str):
+            raise PoisonError(f"{name} is missing or not a text")
+    data = event.get("data")
+    if not isinstance(data, dict):
+        raise PoisonError("data is missing or not an object")
+    if data.get("kind") not in KINDS:
+        raise PoisonError(f"data.kind is not one of {', '.join(KINDS)}")
+    for name in _OBJECTS:
+        if not isinstance(data.get(name, {}), dict | None):
+            raise PoisonError(f"data.{name} is not an object")
+    functions = (data.get("performance_metrics") or {}).get("top_functions") or []
+    if not isinstance(functions, list) or not all(isinstance(function, dict) for function in functions):
+        raise PoisonError("data.performance_metrics.top_functions is not a list of objects")
+    return event
+
+
+def drop_excluded_paths(event: Fields, context: Context) -> Fields:
+    """Drop the requests of LOG_EXCLUDE_PATHS, which a foreign producer may have sent all the same."""
+    data = event["data"]
+    path = data.get("path")
+    if data["kind"] == "request" and isinstance(path, str):
+        for excluded in context.excluded_paths:
+            if path == excluded or path.startswith(f"{excluded}/"):
+                raise Dropped
+    return event
+
+
+def read_time(event: Fields, _: Context) -> Fields:
+    """Add `when`, the event's time in UTC; it decides the index."""
+    try:
+        when = datetime.fromisoformat(event["timestamp"])
+    except ValueError as error:
+        raise PoisonError(f"timestamp {event['timestamp'][:64]!r} is not an ISO 8601 time") from error
+    if when.tzinfo is None:
+        raise PoisonError(f"timestamp {event['timestamp'][:64]!r} has no UTC offset")
+    if not 1971 <= when.year <= 2261:  # what a date_nanos holds, less a year for offsets
+        raise PoisonError(f"timestamp {event['timestamp'][:64]!r} is outside 1971 … 2261")
+    return {**event, "when": when.astimezone(UTC)}
+
+
+def add_common_fields(event: Fields, context: Context) -> Fields:
+    """Add `common`: the fields that every document of the event carries."""
+    data, when = event["data"], event["when"]
+    local = when.astimezone(context.zone)
+    common = {
+        "@timestamp": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "producer": event["producer"],
+        "number": event["number"],
+        "level": event["level"],
+        "message": event["message"],
+        "hour_of_day": f"{local.hour:02}",
+        "day_of_week": DAYS[local.weekday()],
+        **_chosen(data, _COMMON),
+    }
+    return {**event, "common": common}
+
+
+Processor = Callable[[Fields, Context], Fields]
+PROCESSORS: Final[tuple[Processor, ...]] = (check_shape, drop_excluded_paths, read_time, add_common_fields)
+
+
+# Builders: event in, (index, suffix of the document's id, fields) out
+
+Built = Iterable[tuple[str, str, Fields]]
+
+
+def log_document(event: Fields, _: Context) -> Built:
+    """Every event, whole, for audit and debugging."""
+    data = {name: value for name, value in event["data"].items() if name != "kind"}
+    yield LOGS, "", {**data, **event["common"], "doc_type": event["data"]["kind"]}
+
+
+def message_document(event: Fields, context: Context) -> Built:
+    """What was asked and answered, of answered and refused predictions."""
+    data = event["data"]
+    if data["kind"] != "prediction" or data.get("status") not in ("ok", "refused"):
+        return
+    fields = {
+        **event["common"],
+        "doc_type": "prediction",
+        **_chosen(data, ("input_data", "result", "errors")),
+    }
+    present = context.present_features(str((data.get("model") or {}).get("name", "")))
+    inputs = data.get("input_data")
+    if present is not None and inputs:
+        fields["features_present"] = [name for name in present if inputs.get(name) == 1]
+    yield MESSAGE, "", fields
+
+
+def performance_document(event: Fields, _: Context) -> Built:
+    """The eight metrics and the stages of an answered prediction."""
+    data = event["data"]
+    if not _measured(data):
+        return
+    metrics = data["performance_metrics"]
+    yield PERFS, "", {**metrics, **_chosen(data, _MEASURED), **event["common"], "doc_type": "request"}
+
+
+def function_documents(event: Fields, _: Context) -> Built:
+    """One document per costly function, since panels cannot aggregate over nested objects."""
+    data = event["data"]
+    functions = data["performance_metrics"].get("top_functions") if _measured(data) else None
+    for position, function in enumerate(functions or (), start=1):
+        yield PERFS, f"-function-{position}", {**function, **event["common"], "doc_type": "function"}
+
+
+Builder = Callable[[Fields, Context], Built]
+BUILDERS: Final[tuple[Builder, ...]] = (
+    log_document,
+    message_document,
+    performance_document,
+    function_documents,
+)
+
+
+def _measured(data: Fields) -> bool:
+    answered = data["kind"] == "prediction" and data.get("status") == "ok"
+    return answered and bool(data.get("performance_metrics"))
+
+
+def _chosen(data: Mapping[str, Any], names: Iterable[str]) -> Fields:
+    return {name: data[name] for name in names if data.get(name) is not None}
+
+
+def _serialised(fields: Fields) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except orjson.JSONEncodeError as error:
+        raise PoisonError(f"the event cannot be written as JSON: {error}") from error

@@ -1,0 +1,190 @@
+"""Sends documents to the store until each has a verdict, and settles an event when all of its have.
+
+Its own loop over the client's `bulk`: the client's helpers retry nothing on time-outs and report a
+partial failure badly. A document is created under a fixed id, so sending it again is harmless.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from vigie.logs_pipeline.breaker import BulkSize, CircuitBreaker, backoff
+from vigie.logs_pipeline.filter import Document
+from vigie.logs_pipeline.store_client import fault_of
+from vigie.logs_pipeline.verdicts import Fault, item
+from vigie.telemetry.stream import StreamEntry, Verdict
+
+ALONE_AFTER: Final = 5
+"""Attempts after which a document that the server fails on is sent alone, to see whether it is the cause."""
+
+
+@dataclass(slots=True)
+class Job:
+    """An event on its way into the store."""
+
+    entry: StreamEntry
+    documents: Sequence[Document]
+    suspect: bool = False
+    """Delivered too often: its documents are sent alone."""
+    open: int = field(init=False)
+    stored: Counter[str] = field(default_factory=Counter)
+    faults: list[dict[str, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open = len(self.documents)
+
+    def verdict(self) -> Verdict:
+        """Return the state the event ends in: dead when any of its documents is."""
+        if self.faults:
+            return Verdict(self.entry, "dead", self.stored, orjson.dumps(self.faults).decode())
+        return Verdict(self.entry, "indexed", self.stored)
+
+
+@dataclass(slots=True)
+class Line:
+    """One document of a bulk."""
+
+    job: Job
+    document: Document
+    action: bytes
+    failures: int = 0
+    """Times the server failed on it."""
+    stored_before: int = -1
+    """Documents the store had taken when the server failed on it first."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return len(self.action) + len(self.document.source) + 2
+
+    @property
+    def alone(self) -> bool:
+        """Whether it goes in a bulk of its own."""
+        return self.failures >= ALONE_AFTER
+
+
+class Indexer:
+    """Shared by the workers' threads: one breaker and one bulk size for all."""
+
+    def __init__(
+        self, client: Elasticsearch, url: str, stop: threading.Event, breaker: CircuitBreaker
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._stop = stop
+        self.breaker = breaker
+        self.bulk_size = BulkSize()
+        self.retried = 0
+        """Documents sent again, over the indexer's life."""
+        self._stored = 0
+
+    def index(self, jobs: Sequence[Job], settle: Callable[[Sequence[Verdict]], None]) -> None:
+        """Send the documents of `jobs` until each has a verdict, or until stop is set.
+
+        `settle` is called with the verdicts of the events that have all of theirs, as they come.
+        """
+        lines = [
+            Line(job, document, _action(document), ALONE_AFTER if job.suspect else 0)
+            for job in jobs
+            for document in job.documents
+        ]
+        attempt = 0
+        while lines and not self._stop.is_set():
+            again: list[Line] = []
+            for bulk in self._bulks(lines):
+                again += self._send(bulk)
+                finished = {id(line.job): line.job for line in bulk if line.job.open == 0}
+                if finished:
+                    settle([job.verdict() for job in finished.values()])
+            self.retried += len(again)
+            lines = again
+            if lines:
+                self._stop.wait(backoff(attempt))
+                attempt += 1
+
+    def _bulks(self, lines: Sequence[Line]) -> list[list[Line]]:
+        together = [line for line in lines if not line.alone]
+        return [*self.bulk_size.cut(together), *([line] for line in lines if line.alone)]
+
+    def _send(self, bulk: Sequence[Line]) -> list[Line]:
+        """Send one bulk, note the verdicts, and return the lines that must be sent again."""
+        if not self.breaker.wait(self._stop):
+            return list(bulk)
+        again = []
+        tripping: Fault | None = None
+        for line, fault in zip(bulk, self._faults(bulk), strict=True):
+            if fault.trips:
+                tripping = fault
+            if fault.ruling == "done":
+                line.job.stored[line.document.index] += 1
+                line.job.open -= 1
+                self._stored += 1
+            elif fault.ruling == "dead" or (fault.ruling == "unclear" and self._guilty(line)):
+                line.job.faults.append(
+                    {"index": line.document.index, "id": line.document.id, "error": fault.text}
+                )
+                line.job.open -= 1
+            else:
+                again.append(line)
+        if tripping is not None:
+            self.breaker.trip(tripping.text)
+        else:
+            self.breaker.close()
+        return again
+
+    def _faults(self, bulk: Sequence[Line]) -> list[Fault]:
+        """Send the bulk once (in halves where it is too large) and return the ruling on each line."""
+        started = time.monotonic()
+        try:
+            answer = self._client.bulk(operations=_operations(bulk))
+        except (ApiError, TransportError) as error:
+            fault = fault_of(error, self._url)
+            if fault.ruling == "too_large":
+                self.bulk_size.failed()
+                if len(bulk) > 1:
+                    middle = len(bulk) // 2
+                    return [*self._faults(bulk[:middle]), *self._faults(bulk[middle:])]
+                return [Fault("dead", f"the store takes no request of its size ({bulk[0].size} bytes)")]
+            if fault.ruling == "retry":
+                self.bulk_size.failed()
+            return [fault] * len(bulk)
+        items: Any = answer.body.get("items", ())
+        if len(items) != len(bulk):
+            return [Fault("retry", f"the store at {self._url} gave no full answer to a bulk", True)] * len(
+                bulk
+            )
+        faults = [_ruling(next(iter(found.values()))) for found in items]
+        if any(fault.ruling == "retry" for fault in faults):
+            self.bulk_size.failed()
+        else:
+            self.bulk_size.succeeded(time.monotonic() - started)
+        return faults
+
+    def _guilty(self, line: Line) -> bool:
+        """Whether the server fails on this document alone while it takes others; notes the failure."""
+        if line.stored_before < 0:
+            line.stored_before = self._stored
+        guilty = line.alone and self._stored > line.stored_before
+        line.failures += 1
+        return guilty
+
+
+def _ruling(found: Mapping[str, Any]) -> Fault:
+    fault = item(found["status"], found.get("error"))
+    return Fault("dead", fault.text) if fault.ruling == "too_large" else fault
+
+
+def _action(document: Document) -> bytes:
+    return orjson.dumps({"create": {"_index": document.physical, "_id": document.id}})
+
+
+def _operations(bulk: Sequence[Line]) -> Any:
+    return [part for line in bulk for part in (line.action, line.document.source)]

@@ -1,0 +1,118 @@
+"""The three indices: their fields, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+LOGS: Final = "ml-api-logs"
+MESSAGE: Final = "ml-api-message"
+PERFS: Final = "ml-api-perfs"
+INDICES: Final = (LOGS, MESSAGE, PERFS)
+
+VERSION: Final = 1
+"""Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
+
+FieldMapping = Mapping[str, Any]
+"""A field's mapping, in the store's own JSON."""
+
+_DOUBLE: Final[FieldMapping] = {"type": "double"}
+_INTEGER: Final[FieldMapping] = {"type": "integer"}
+_LONG: Final[FieldMapping] = {"type": "long"}
+_BOOLEAN: Final[FieldMapping] = {"type": "boolean"}
+_TEXT: Final[FieldMapping] = {"type": "text"}
+_KEYWORD: Final[FieldMapping] = {"type": "keyword", "ignore_above": 1024}
+"""Longer values stay in the document and are not indexed: a term has a limit of 32,766 bytes."""
+_STORED: Final[FieldMapping] = {"type": "object", "enabled": False}
+"""Kept in the document as it is, not indexed."""
+
+
+def _object(**properties: FieldMapping) -> FieldMapping:
+    return {"properties": properties}
+
+
+COMMON_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "@timestamp": {"type": "date_nanos"},
+    "doc_type": _KEYWORD,
+    "transaction_id": _KEYWORD,
+    "correlation_id": _KEYWORD,
+    "batch_id": _KEYWORD,
+    "subject_id": _KEYWORD,
+    "producer": _KEYWORD,
+    "number": _LONG,
+    "level": _KEYWORD,
+    "message": _TEXT,
+    "method": _KEYWORD,
+    "path": _KEYWORD,
+    "status_code": _INTEGER,
+    "status": _KEYWORD,
+    "latency_ms": _DOUBLE,
+    "model": _object(name=_KEYWORD, version=_KEYWORD, runtime=_KEYWORD),
+    "hour_of_day": _KEYWORD,
+    "day_of_week": _KEYWORD,
+}
+"""Fields of every document of every index."""
+
+_RESULT = _object(prediction=_DOUBLE, label=_KEYWORD, probability=_DOUBLE, confidence=_DOUBLE)
+_ERRORS = _object(field=_KEYWORD, reason=_KEYWORD)
+
+_LOGS_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "input_data": _STORED,
+    "rejected_input": _STORED,
+    "result": _RESULT,
+    "errors": _ERRORS,
+    "performance_metrics": _STORED,
+    "stages": _STORED,
+    "batch_size": _INTEGER,
+    "service": _KEYWORD,
+    "logger": _KEYWORD,
+    "module": _KEYWORD,
+    "function": _KEYWORD,
+    "line": _INTEGER,
+    "process": _KEYWORD,
+    "thread": _KEYWORD,
+    "exception": _TEXT,
+}
+
+_MESSAGE_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "input_data": _object(),
+    "features_present": _KEYWORD,
+    "result": _RESULT,
+    "errors": _ERRORS,
+}
+"""`input_data.<FEATURE>` comes from each model's own component template."""
+
+_PERFS_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "inference_time_ms": _DOUBLE,
+    "cpu_time_ms": _DOUBLE,
+    "memory_mb": _DOUBLE,
+    "memory_delta_mb": _DOUBLE,
+    "function_calls": _LONG,
+    "top_functions": _STORED,
+    "stages": _object(
+        validate_ms=_DOUBLE, queue_ms=_DOUBLE, features_ms=_DOUBLE, predict_ms=_DOUBLE, serialise_ms=_DOUBLE
+    ),
+    "batch_size": _INTEGER,
+    "profiled": _BOOLEAN,
+    "profile_reason": _KEYWORD,
+    "weight": _LONG,
+    "rank": _INTEGER,
+    "function": _KEYWORD,
+    "file": _KEYWORD,
+    "line": _INTEGER,
+    "calls": _LONG,
+    "own_ms": _DOUBLE,
+    "cumulative_ms": _DOUBLE,
+}
+
+OWN_FIELDS: Final[Mapping[str, Mapping[str, FieldMapping]]] = {
+    LOGS: _LOGS_FIELDS,
+    MESSAGE: _MESSAGE_FIELDS,
+    PERFS: _PERFS_FIELDS,
+}
+"""Index → the fields it has beside the common ones."""
+
+
+def index_mappings() -> dict[str, dict[str, FieldMapping]]:
+    """Return index → field → its mapping; `input_data` of ml-api-message takes each model's features."""
+    return {index: {**COMMON_FIELDS, **OWN_FIELDS[index]} for index in INDICES}

@@ -1,0 +1,75 @@
+"""Which physical index a document goes to: decided by the stream, not by the worker's settings.
+
+An entry may be delivered again after a change of ES_INDEX_PREFIX or RETENTION_DAYS. Were its index
+taken from the settings of whoever indexes it, it would end up in two indices. So the settings that
+hold for an entry are kept in Redis as epochs, each valid for the entries after a given id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+import redis
+
+from vigie.settings import StoreSettings
+from vigie.telemetry.stream_keys import GROUP, PREFIX, STREAM
+from vigie.telemetry.stream_reader import position
+
+Granularity = Literal["day", "month"]
+
+EPOCHS: Final = f"{PREFIX}epochs"
+LONGEST_DAILY_RETENTION: Final = 300
+"""Days of retention above which indices are monthly: three daily ones would near a node's 1,000 shards."""
+_DATE_FORMATS: Final[dict[Granularity, str]] = {"day": "%Y.%m.%d", "month": "%Y.%m"}
+
+
+def granularity(settings: StoreSettings) -> Granularity:
+    """Return how long a physical index is, from the retention."""
+    return "month" if settings.retention_days > LONGEST_DAILY_RETENTION else "day"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Index settings for the entries after the id `after`."""
+
+    after: str
+    prefix: str
+    granularity: Granularity
+
+    def physical(self, index: str, when: datetime) -> str:
+        """Return the physical index of the alias `index` for an event of the UTC time `when`."""
+        return f"{self.prefix}{index}-{when.strftime(_DATE_FORMATS[self.granularity])}"
+
+
+class Epochs:
+    """The table in Redis, and the settings of this worker."""
+
+    def __init__(self, client: redis.Redis, settings: StoreSettings) -> None:
+        self._client = client
+        self._settings = settings
+        script = Path(__file__).with_name("announce.lua").read_text(encoding="utf-8")
+        self._announce: Any = client.register_script(script)
+
+    def announce(self) -> bool:
+        """Let the settings hold for entries not yet delivered; return whether they differ from the last."""
+        arguments = [GROUP, self._settings.es_index_prefix, granularity(self._settings)]
+        return bool(self._announce(keys=[STREAM, EPOCHS], args=arguments))
+
+    def read(self) -> list[Epoch]:
+        """Return the epochs, oldest first; empty until a worker announces one."""
+        stored: Any = self._client.lrange(EPOCHS, 0, -1)
+        return [Epoch(**orjson.loads(epoch)) for epoch in stored]
+
+
+def epoch_of(entry_id: str, epochs: Sequence[Epoch]) -> Epoch:
+    """Return the epoch that holds for an entry; raises LookupError when none was announced."""
+    found = position(entry_id)
+    for epoch in reversed(epochs):
+        if position(epoch.after) < found:
+            return epoch
+    raise LookupError(f"no routing epoch for entry {entry_id}: a worker announces one when it starts")

@@ -1,0 +1,187 @@
+"""One worker: collects, filters, indexes and settles, with a bounded number of batches in flight."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+import redis
+from loguru import logger
+
+from vigie.logs_pipeline.breaker import backoff
+from vigie.logs_pipeline.collector import BATCH, Collector, Delivery
+from vigie.logs_pipeline.filter import Context, Dropped, PoisonError, documents_of
+from vigie.logs_pipeline.indexer import Indexer, Job
+from vigie.telemetry.destination import RedisDestination
+from vigie.telemetry.pipeline_status import Counts, beat
+from vigie.telemetry.stream import StreamEntry, Verdict
+
+THREADS: Final = 2
+"""Batches on their way into the store at once: one is filtered while the store takes the other."""
+MOST_IN_FLIGHT: Final = THREADS * BATCH
+"""Entries in flight beyond which nothing is read."""
+STOP_SECONDS: Final = 3.0
+"""How long a batch may take to end after the stop; what is left is delivered again to another worker."""
+
+
+class Worker:
+    """Runs the steps of the pipeline for what its collector finds."""
+
+    def __init__(
+        self,
+        stream: RedisDestination,
+        collector: Collector,
+        indexer: Indexer,
+        context: Context,
+        stop: threading.Event,
+    ) -> None:
+        self.stream = stream
+        self.collector = collector
+        self.indexer = indexer
+        self._context = context
+        self._stop = stop
+        self._batches: queue.Queue[Delivery] = queue.Queue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._counts = Counts()
+        self._redis_problem = ""
+        self._redis_failures = 0
+
+    def __enter__(self) -> Worker:
+        bodies = [self._work] * THREADS + [self._keep_alive]
+        self._threads = [threading.Thread(target=body, daemon=True) for body in bodies]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
+        self._counts.retried = self.indexer.retried
+        self._counts.taken_over = self.collector.taken_over
+        self._counts.vanished = self.collector.vanished
+        return self._counts
+
+    @property
+    def problem(self) -> str:
+        """Why it does not get on, with the remedy; empty when it does."""
+        return self._redis_problem or self.indexer.breaker.reason or ""
+
+    def step(self, block_ms: int) -> bool:
+        """Hand one round of entries to the threads; False when there were none.
+
+        A failing Redis is waited out, a little longer each time. While the threads have enough to do
+        nothing is read, so that a slow store slows the reading and nothing grows without limit.
+        """
+        if self.collector.in_flight > MOST_IN_FLIGHT:
+            self._stop.wait(0.02)
+            return True
+        try:
+            deliveries = self.collector.collect(block_ms)
+            self.stream.trim()
+        except redis.RedisError as error:
+            self._redis_failed(error)
+            return True
+        self._redis_answered()
+        for delivery in deliveries:
+            with self._lock:
+                self._counts.read += len(delivery.entries)
+            self._batches.put(delivery)
+        return bool(deliveries)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                delivery = self._batches.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            try:
+                self.process(delivery)
+            except Exception as error:  # noqa: BLE001 - a fault of one batch must not end the worker
+                self._failed(delivery, error)
+
+    def process(self, delivery: Delivery) -> None:
+        """Filter, index and settle the entries of `delivery`; returns early when stop is set."""
+        jobs: list[Job] = []
+        verdicts: list[Verdict] = []
+        for entry, epoch in delivery.entries:
+            try:
+                jobs.append(Job(entry, documents_of(entry, epoch, self._context), delivery.suspect))
+            except Dropped:
+                verdicts.append(Verdict(entry, "filtered"))
+            except PoisonError as error:
+                verdicts.append(_dead(entry, str(error)))
+        self._settle(verdicts)
+        self.indexer.index(jobs, self._settle)
+
+    def _settle(self, verdicts: Sequence[Verdict]) -> None:
+        """Settle, again and again while Redis is away: a settled event settles only once."""
+        while verdicts and not self._stop.is_set():
+            try:
+                self.stream.settle(verdicts)
+            except redis.RedisError as error:
+                self._redis_failed(error)
+                continue
+            self._redis_answered()
+            self.collector.finished(verdict.entry for verdict in verdicts)
+            self._count(verdicts)
+            return
+
+    def _count(self, verdicts: Sequence[Verdict]) -> None:
+        states = Counter(verdict.state for verdict in verdicts)
+        with self._lock:
+            self._counts.indexed += states["indexed"]
+            self._counts.filtered += states["filtered"]
+            self._counts.dead += states["dead"]
+            self._counts.documents += sum(sum(verdict.documents.values()) for verdict in verdicts)
+
+    def _failed(self, delivery: Delivery, error: Exception) -> None:
+        """A fault of ours: the entries come again, one by one in the end; what fails alone is dead."""
+        if self._stop.is_set():
+            return
+        logger.opt(exception=error).error("a batch of {} entries failed", len(delivery.entries))
+        entries = [entry for entry, _ in delivery.entries]
+        if delivery.suspect:
+            self._settle([_dead(entry, f"processing failed: {error!r}") for entry in entries])
+        else:
+            self._stop.wait(backoff(1))
+            self.collector.abandoned(entries)
+
+    def _keep_alive(self) -> None:
+        """Renew the entries in flight every third of the idle time, and beat."""
+        while True:
+            try:
+                self.collector.renew()
+                beat(self.stream.client, self.collector.consumer, self.counts, self.problem)
+            except redis.RedisError:
+                pass  # the main loop meets the same error and reports it
+            if self._stop.wait(min(2.0, self.collector.min_idle_ms / 3000)):
+                return
+
+    def _redis_failed(self, error: redis.RedisError) -> None:
+        if not self._redis_problem:
+            logger.warning("Redis: {}", error)
+        self._redis_problem = f"Redis does not answer ({error}): check REDIS_HOST and REDIS_PORT"
+        self._redis_failures += 1
+        self._stop.wait(backoff(self._redis_failures, longest=5.0))
+
+    def _redis_answered(self) -> None:
+        if self._redis_problem:
+            logger.info("Redis answers again")
+        self._redis_problem = ""
+        self._redis_failures = 0
+
+
+def _dead(entry: StreamEntry, reason: str) -> Verdict:
+    return Verdict(entry, "dead", {}, orjson.dumps([{"index": None, "id": None, "error": reason}]).decode())

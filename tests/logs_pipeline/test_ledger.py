@@ -1,0 +1,255 @@
+"""The ledger: balanced on a quiet and on a busy system, and never when something is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import orjson
+import pytest
+from elasticsearch import Elasticsearch
+from rich.console import Console
+from tests.logs_pipeline.events import PRODUCER, prediction, predictions
+from tests.servers import ROOT, StoreServer, free_port, wait_for
+
+from vigie.logs_pipeline.ledger import LedgerError, Report, Row, ranges, spans, verify
+from vigie.logs_pipeline.pipeline import run_continuously, run_once
+from vigie.logs_pipeline.store_client import connect_store
+from vigie.settings import RedisSettings, Settings
+from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.journal import Journal
+from vigie.telemetry.stream import Gap, Record, Stream, Verdict
+
+
+@pytest.fixture
+def settings(
+    redis_settings: RedisSettings, store_server: StoreServer, settings_for: Callable[..., Settings]
+) -> Settings:
+    """An installation with an empty Redis and a prefix of its own in the store."""
+    return settings_for(
+        REDIS_HOST="127.0.0.1",
+        REDIS_PORT=redis_settings.redis_port,
+        ES_HOST="127.0.0.1",
+        ES_PORT=store_server.port,
+        MODEL_PATH=ROOT / "model" / "lung_cancer",
+    )
+
+
+@pytest.fixture
+def stream(settings: Settings) -> Stream:
+    """The stream of the installation."""
+    return Stream.open(settings.redis)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Elasticsearch]:
+    """A client of the store."""
+    with connect_store(settings.store) as client:
+        yield client
+
+
+def delete(store: Elasticsearch, settings: Settings, index: str, number: int) -> None:
+    """Delete the document of one event from an index."""
+    physical = f"{settings.store.es_index_prefix}{index}-2026.11.20"
+    operation = orjson.dumps({"delete": {"_index": physical, "_id": f"{PRODUCER}-{number}"}})
+    answer = store.bulk(operations=[operation], refresh=True)
+    assert answer["items"][0]["delete"]["status"] == 200
+
+
+def only(report: Report) -> Row:
+    """The one row of a report."""
+    (row,) = report.rows
+    return row
+
+
+def test_a_quiet_system_balances_in_every_state(settings: Settings, stream: Stream) -> None:
+    """Each state is counted at its own place, and together they are what was produced."""
+    stream.register(PRODUCER, {"role": "api"})
+    stream.write(PRODUCER, predictions(1, 4))
+    stream.ensure_group()
+    stream.settle([Verdict(entry, "cleared") for entry in stream.read("clear", 4, 0)])
+    stream.write(PRODUCER, [*predictions(5, 10), Gap(11, 13, "journal full"), Record(14, b"poison")])
+    run_once(settings)
+    stream.write(PRODUCER, predictions(15, 16))
+    report = verify(settings)
+    row = only(report)
+    assert row == Row(
+        PRODUCER,
+        "api",
+        produced=16,
+        indexed=6,
+        filtered=0,
+        dead=1,
+        cleared=4,
+        pending=2,
+        dropped=3,
+        missing=0,
+    )
+    assert report.problems == ()
+    assert [(found.expected, found.stored) for found in report.documents] == [(6, 6), (6, 6), (8, 8)]
+    assert report.as_dict()["balanced"] is True
+    assert report.as_dict()["totals"]["dropped"] == 3
+    console = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as shown:
+        console.print(report.as_table())
+    assert "8 documents stored, 8 expected" in shown.get()
+    assert PRODUCER[-12:] in shown.get()
+
+
+def test_a_busy_system_balances(settings: Settings, stream: Stream) -> None:
+    """While events are produced, shipped and indexed at full speed, every measurement adds up."""
+    stop, filled = threading.Event(), threading.Event()
+
+    def produce() -> None:
+        number = 1
+        while not stop.is_set():
+            if stream.backlog() > 1000:  # fast enough to be busy, not to fill the machine
+                stop.wait(0.01)
+                continue
+            stream.write(PRODUCER, predictions(number, number + 19))
+            number += 20
+            filled.set()
+
+    threads = [
+        threading.Thread(target=produce),
+        threading.Thread(target=run_continuously, args=(settings, stop)),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        assert filled.wait(10)
+        wait_for(lambda: stream.ledger.totals().indexed > 0)
+        reports = [verify(settings) for _ in range(5)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+    assert [report.problems for report in reports] == [()] * 5
+    produced = [only(report).produced for report in reports]
+    assert produced == sorted(produced)
+    assert produced[0] < produced[-1]
+
+
+def test_what_is_in_a_journal_is_pending(settings: Settings, stream: Stream) -> None:
+    """Events that a process of this host has not shipped yet are counted where they are."""
+    journal = Journal.create(settings.api.vigie_home, "api", settings.journal)
+    journal.append([prediction(number) for number in range(1, 6)])  # type: ignore[arg-type]  # plain dicts
+    report = verify(settings)
+    assert (only(report).produced, only(report).pending) == (5, 5)
+    items = journal.read(3)
+    stream.write(journal.producer, items)
+    journal.advance(3)
+    report = verify(settings)
+    assert (only(report).produced, only(report).pending, report.problems) == (5, 5, ())
+    journal.close(delete=False)
+    assert run_once(settings).counts.indexed == 5
+    report = verify(settings)
+    assert (only(report).indexed, report.balanced) == (5, True)
+
+
+@pytest.mark.parametrize("index", ["ml-api-logs", "ml-api-message", "ml-api-perfs"])
+def test_a_deleted_document_is_noticed(
+    settings: Settings, stream: Stream, store: Elasticsearch, index: str
+) -> None:
+    """One stored document less than was accepted, in any index, and the ledger does not balance."""
+    stream.write(PRODUCER, predictions(1, 40))
+    run_once(settings)
+    assert verify(settings).balanced
+    delete(store, settings, index, 17)
+    (problem,) = verify(settings).problems
+    assert f"{PRODUCER}: {index} lacks 1 documents" in problem
+    assert ("of number 17" in problem) == (index == "ml-api-logs")
+
+
+def test_a_document_too_many_is_noticed(settings: Settings, stream: Stream, store: Elasticsearch) -> None:
+    """The same event in a second physical index is one document too many."""
+    stream.write(PRODUCER, predictions(1, 3))
+    run_once(settings)
+    alias = f"{settings.store.es_index_prefix}ml-api-logs"
+    store.indices.refresh(index=alias)
+    (hit,) = store.search(index=alias, query={"term": {"number": 2}})["hits"]["hits"]
+    store.index(index=f"{alias}-2026.11.21", id=hit["_id"], document=hit["_source"], refresh=True)
+    (problem,) = verify(settings).problems
+    assert "ml-api-logs holds 1 documents too many" in problem
+
+
+def test_missing_numbers_are_named(settings: Settings, stream: Stream) -> None:
+    """Numbers that are nowhere are named as ranges."""
+    stream.write(PRODUCER, predictions(1, 10))
+    run_once(settings)
+    stream.write(PRODUCER, [*predictions(14, 14), *predictions(16, 18)])
+    entry = stream.newest(1)[0]
+    stream.client.xdel(keys.STREAM, entry.id)
+    report = verify(settings)
+    assert report.problems == (f"producer {PRODUCER}: missing 5 (11–13, 15, 18)",)
+    assert (only(report).produced, only(report).pending, only(report).missing) == (18, 3, 5)
+
+
+def test_a_closed_producers_last_number_counts(settings: Settings, stream: Stream) -> None:
+    """What a producer said it produced is what must be found."""
+    stream.write(PRODUCER, predictions(1, 2))
+    run_once(settings)
+    stream.close_producer(PRODUCER, 4)
+    (problem,) = verify(settings).problems
+    assert "missing 2 (3–4)" in problem
+
+
+def test_numbers_in_two_states_or_none_are_named(settings: Settings, stream: Stream) -> None:
+    """Bitmaps that contradict each other are no proof."""
+    stream.write(PRODUCER, predictions(1, 5))
+    run_once(settings)
+    stream.client.setbit(keys.bitmap_key(PRODUCER, "dead", 0), 1, 1)
+    stream.client.setbit(keys.bitmap_key(PRODUCER, "indexed", 0), 3, 0)
+    problems = verify(settings).problems
+    assert f"producer {PRODUCER}: in more than one state 1 (2)" in problems
+    assert f"producer {PRODUCER}: settled in no state 1 (4)" in problems
+
+
+def test_folded_chunks_count_without_their_bitmaps(
+    settings: Settings, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk that became counts balances like any other."""
+    monkeypatch.setattr(keys, "CHUNK_BITS", 3)
+    for module in ("vigie.telemetry.ledger_state", "vigie.logs_pipeline.ledger"):
+        monkeypatch.setattr(f"{module}.CHUNK_SIZE", 8)
+    stream.write(PRODUCER, predictions(1, 20))
+    run_once(settings)
+    report = verify(settings)
+    assert (only(report).indexed, only(report).produced, report.problems) == (20, 20, ())
+    assert stream.ledger.bits(PRODUCER, 20).folded == {0, 1}
+
+
+def test_what_was_written_or_deleted_by_hand_is_noted(settings: Settings, stream: Stream) -> None:
+    """Interference with the stream is told, beside the account."""
+    stream.write(PRODUCER, predictions(1, 2))
+    stream.client.xadd(keys.STREAM, {"by": "hand"})
+    stream.ensure_group()
+    first, *_ = stream.read("dead", 1, 0)
+    stream.client.xdel(keys.STREAM, first.id)
+    run_once(settings, min_idle_ms=100)
+    report = verify(settings)
+    assert [note.partition(" ")[0] for note in report.notes] == ["1", "1"]
+    assert report.problems == (f"producer {PRODUCER}: missing 1 (1)",)
+
+
+def test_a_store_or_redis_that_is_away_is_said(settings: Settings, stream: Stream) -> None:
+    """Without the store the ledger is not proven; without Redis there is none."""
+    stream.write(PRODUCER, predictions(1, 2))
+    away = settings.store.model_copy(update={"es_port": free_port()})
+    (problem,) = verify(settings.model_copy(update={"store": away})).problems
+    assert "were not counted" in problem
+    nowhere = settings.redis.model_copy(update={"redis_port": free_port()})
+    with pytest.raises(LedgerError, match="Redis at 127"):
+        verify(settings.model_copy(update={"redis": nowhere}))
+
+
+def test_an_installation_without_events_balances(settings: Settings, stream: Stream) -> None:
+    """Nothing produced is nothing lost, before any index exists."""
+    report = verify(settings)
+    assert (report.rows, report.balanced) == ((), True)
+
+
+def test_ranges_are_written_shortly() -> None:
+    """Many ranges are counted, the first ones named."""
+    assert ranges(spans([(1, 1), (3, 5)], 6)) == "4 (1, 3–5)"
+    assert ranges(spans([(n, n) for n in range(1, 20, 2)], 20), most=2) == "10 (1, 3, …)"

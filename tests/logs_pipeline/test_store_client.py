@@ -1,0 +1,38 @@
+"""The connection to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vigie.logs_pipeline.store_client import connect_store
+from vigie.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("environment", "header"),
+    [
+        ({}, None),
+        ({"ES_API_KEY": "a-key"}, "ApiKey a-key"),
+        ({"ES_USERNAME": "me", "ES_PASSWORD": "secret"}, "Basic bWU6c2VjcmV0"),
+        ({"ES_API_KEY": "a-key", "ES_USERNAME": "me", "ES_PASSWORD": "secret"}, "ApiKey a-key"),
+        ({"ES_USERNAME": "me"}, None),
+    ],
+)
+def test_credentials_are_sent(
+    settings_for: Callable[..., Settings], environment: dict[str, str], header: str | None
+) -> None:
+    """An API key goes before user name and password."""
+    with connect_store(settings_for(**environment).store) as client:
+        assert client._headers.get("authorization") == header
+
+
+def test_the_authorities_to_trust_are_used(settings_for: Callable[..., Settings], tmp_path: Path) -> None:
+    """ES_CA_CERTS decides whom an https connection trusts, and certificates are verified."""
+    file = tmp_path / "authorities.pem"
+    with connect_store(settings_for(ES_SCHEME="https", ES_CA_CERTS=file).store) as client:
+        (node,) = client.transport.node_pool.all()
+        assert (node.config.scheme, node.config.ca_certs) == ("https", str(file))
+        assert node.config.verify_certs is not False

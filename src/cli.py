@@ -161,8 +161,8 @@ def verify(
         print_json(report.as_dict())
     else:
         out.print(report.as_table())
-        for problem in report.problems:
-            say(problem)
+        for line in (*report.notes, *report.problems):
+            say(line)
         say("balanced" if report.balanced else "NOT balanced")
     raise typer.Exit(0 if report.balanced else UNHEALTHY)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STDERR_FORMAT: Final = (
     "<dim>{time:YYYY-MM-DD HH:mm:ss.SSS}</dim> <level>{level: <8}</level> {name}: <level>{message}</level>"
 )
-FORWARDED: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "gunicorn", "fastapi")
+FORWARDED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn", "fastapi")
 """Loggers that bring handlers of their own, which would print every line twice."""
 LINE_PER_REQUEST: Final = ("uvicorn.access", "httpx")
 """Loggers with a line per request: a request has an event of its own, so only their warnings are kept."""

@@ -1,0 +1,185 @@
+"""From an exchange to its event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import orjson
+
+from vigie.api.exchange import Exchange
+from vigie.api.validation import Record, Rejected
+from vigie.model.predictor import Inference
+from vigie.telemetry.event import (
+    PREDICTION,
+    Event,
+    EventData,
+    FieldError,
+    ModelIdentity,
+    PerformanceMetrics,
+    Result,
+    level_of,
+    message_line,
+    rejected,
+    status_of,
+)
+from vigie.telemetry.ids import Instant, new_instant
+
+LONGEST_PATH = 512
+"""Characters of a path that an event keeps."""
+LONGEST_REASONS = 512
+"""Characters of the reasons in the message line; `errors` has them all."""
+CLIENT_CLOSED_REQUEST = 499
+"""Status of a request whose client left before it was answered (as web servers log it)."""
+
+
+class Sink(Protocol):
+    """What takes events: telemetry's emitter."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event; never raises, never blocks on I/O."""
+
+    def emit_many(self, events: Sequence[Event]) -> None:
+        """Take several events in one go."""
+
+
+class Recorder:
+    """Makes the event of each exchange, and hands it over."""
+
+    def __init__(self, model: ModelIdentity, excluded: Sequence[str]) -> None:
+        self._model = model
+        self._sink: Sink | None = None
+        self._excluded = frozenset(path.rstrip("/") for path in excluded)
+        self._below = tuple(f"{path}/" for path in self._excluded)
+
+    def attach(self, sink: Sink) -> None:
+        """Hand events to `sink` from now on."""
+        self._sink = sink
+
+    def record(self, exchange: Exchange, status_code: int) -> None:
+        """Emit the event of `exchange`, with those of its rows, unless its path is excluded.
+
+        Its latency is the time from the ASGI call to now, which is just before the body is handed over.
+        """
+        if exchange.path in self._excluded or exchange.path.startswith(self._below):
+            return
+        if self._sink is None:
+            raise RuntimeError("a request came before the start of the service, or after its stop")
+        event = self.event(exchange, status_code, exchange.elapsed_ms())
+        if exchange.row_events:
+            self._sink.emit_many([*exchange.row_events, event])
+        else:
+            self._sink.emit(event)
+
+    def event(self, exchange: Exchange, status_code: int, latency_ms: float) -> Event:
+        """Return the event of `exchange`, answered with `status_code` after `latency_ms`."""
+        transaction_id, _, timestamp = exchange.instant
+        path = exchange.path[:LONGEST_PATH].encode("utf-8", "replace").decode()
+        data: EventData = {
+            "kind": exchange.kind,
+            "transaction_id": transaction_id,
+            "method": exchange.method,
+            "path": path,
+            "status_code": status_code,
+            "status": status_of(status_code),
+            "latency_ms": latency_ms,
+        }
+        if exchange.correlation_id is not None:
+            data["correlation_id"] = exchange.correlation_id
+        if exchange.stages:
+            data["stages"] = exchange.stages
+        given: Mapping[str, object] | str | None = exchange.input_data
+        answer: Result | str | None = None
+        if exchange.kind == PREDICTION:
+            data["model"] = self._model
+        if exchange.input_data is not None:
+            data["input_data"] = exchange.input_data
+        elif exchange.body and status_code >= 400:
+            data["rejected_input"] = rejected(exchange.body)
+        if exchange.errors:
+            data["errors"] = exchange.errors
+            answer = _reasons(exchange.errors)
+        if exchange.inference is not None and status_code < 400:
+            answer = add_inference(data, exchange.inference, latency_ms, exchange.cpu_ns)
+        elif exchange.row_events:
+            given = f"{len(exchange.row_events)} records"
+        message = message_line(transaction_id, exchange.method, path, status_code, latency_ms, given, answer)
+        return {"timestamp": timestamp, "level": level_of(status_code), "message": message, "data": data}
+
+    def row_event(
+        self,
+        exchange: Exchange,
+        transaction_id: str,
+        row: Record | Rejected,
+        inference: Inference | None,
+        latency_ms: float,
+        cpu_ns: int,
+    ) -> Event:
+        """Return the event of one row of a batch; `latency_ms` and `cpu_ns` are its share."""
+        status_code = 422 if isinstance(row, Rejected) else 500 if inference is None else 200
+        data: EventData = {
+            "kind": PREDICTION,
+            "transaction_id": transaction_id,
+            "batch_id": exchange.instant.id,
+            "method": exchange.method,
+            "path": exchange.path,
+            "status_code": status_code,
+            "status": status_of(status_code),
+            "latency_ms": latency_ms,
+            "model": self._model,
+        }
+        if exchange.correlation_id is not None:
+            data["correlation_id"] = exchange.correlation_id
+        given: Mapping[str, object] | None = None
+        answer: Result | str | None = None
+        if isinstance(row, Rejected):
+            data["rejected_input"] = rejected(orjson.dumps(row.row))
+            data["errors"] = row.errors
+            answer = _reasons(row.errors)
+        else:
+            data["input_data"] = given = row
+        if inference is not None:
+            answer = add_inference(data, inference, latency_ms, cpu_ns)
+            data["performance_metrics"]["inference_time_ms"] /= inference.batch_size
+        message = message_line(
+            transaction_id, exchange.method, exchange.path, status_code, latency_ms, given, answer
+        )
+        timestamp = exchange.instant.timestamp
+        return {"timestamp": timestamp, "level": level_of(status_code), "message": message, "data": data}
+
+
+def add_inference(data: EventData, inference: Inference, latency_ms: float, own_cpu_ns: int) -> Result:
+    """Add result, stages and the eight performance metrics to `data`; return the result."""
+    result: Result = {
+        "prediction": inference.prediction,
+        "label": inference.label,
+        "probability": inference.probability,
+        "confidence": inference.confidence,
+    }
+    metrics: PerformanceMetrics = {
+        "transaction_id": data["transaction_id"],
+        "inference_time_ms": inference.inference_time_ms,
+        "cpu_time_ms": own_cpu_ns / 1e6 + inference.cpu_time_ms,
+        "memory_mb": inference.memory_mb,
+        "memory_delta_mb": inference.memory_delta_mb,
+        "function_calls": inference.function_calls,
+        "latency_ms": latency_ms,
+        "top_functions": inference.top_functions,
+    }
+    data["result"] = result
+    data["performance_metrics"] = metrics
+    data["batch_size"] = inference.batch_size
+    data["profiled"] = inference.profiled
+    data["profile_reason"] = inference.profile_reason
+    data["weight"] = inference.weight
+    return result
+
+
+def row_ids(instant: Instant, count: int) -> list[str]:
+    """Return `count` transaction ids for the rows of the batch that arrived at `instant`."""
+    return [new_instant(instant.ns).id for _ in range(count)]
+
+
+def _reasons(errors: Sequence[FieldError]) -> str:
+    text = "; ".join(f"{error['field'] or 'body'} {error['reason']}" for error in errors)
+    return text if len(text) <= LONGEST_REASONS else text[:LONGEST_REASONS] + "…"

@@ -1,0 +1,158 @@
+"""Can it serve: the golden row, the journal, and what is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+import httpx
+import redis
+from loguru import logger
+
+from vigie.model.model_loader import LoadedModel
+from vigie.settings import Settings, StoreSettings
+from vigie.telemetry.emitter import EmitterStatus
+from vigie.telemetry.stream import connect
+
+PROBE_SECONDS = 0.5
+"""Longest wait for Redis or the store."""
+FRESH_SECONDS = 1.0
+"""How long the answer of a probe stands."""
+
+Found = TypeVar("Found")
+
+
+class Cached(Generic[Found]):
+    """The result of a probe, asked for at most once per FRESH_SECONDS however many want to know."""
+
+    def __init__(self, probe: Callable[[], Awaitable[Found]]) -> None:
+        self._probe = probe
+        self._asked: asyncio.Task[Found] | None = None
+        self._at = 0.0
+
+    async def get(self) -> Found:
+        """Return the latest result, at most FRESH_SECONDS old; whoever asks meanwhile shares one probe."""
+        if self._asked is None or (self._asked.done() and time.monotonic() - self._at > FRESH_SECONDS):
+            self._asked = asyncio.ensure_future(self._timed())
+        return await asyncio.shield(self._asked)
+
+    async def _timed(self) -> Found:
+        try:
+            return await self._probe()
+        finally:
+            self._at = time.monotonic()
+
+
+class Health:
+    """Answers /health and /readyz."""
+
+    def __init__(
+        self, model: LoadedModel, telemetry: Callable[[], EmitterStatus], settings: Settings
+    ) -> None:
+        self._model = model
+        self._telemetry = telemetry
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="health")
+        self._redis = connect(settings.redis, timeout=PROBE_SECONDS)
+        self._store = store_client(settings.store)
+        self._golden = Cached(self._check_golden)
+        self._redis_away = Cached(self._check_redis)
+        self._store_away = Cached(self._check_store)
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether it can serve, and the document that says how it is."""
+        broken_model, redis_away, store_away = await asyncio.gather(
+            self._golden.get(), self._redis_away.get(), self._store_away.get()
+        )
+        telemetry = self._telemetry()
+        broken = [broken_model] if broken_model else []
+        if not telemetry.accepting:
+            broken.append("the journal takes no events: see JOURNAL_MAX_BYTES and the disk under VIGIE_HOME")
+        away = [reason for reason in (redis_away, store_away) if reason]
+        if telemetry.stream_full:
+            away.append("the stream holds REDIS_STREAM_MAX_ENTRIES entries that wait to be indexed")
+        status = "unavailable" if broken else "degraded" if away else "ok"
+        return not broken, {
+            "status": status,
+            "reasons": [*broken, *away],
+            "model": {
+                "name": self._model.schema.name,
+                "version": self._model.version,
+                "runtime": self._model.runtime_name,
+                "runtime_reason": self._model.runtime_reason,
+            },
+            "redis": "off" if not self._settings.redis.log_to_redis else "away" if redis_away else "ok",
+            "store": "away" if store_away else "ok",
+            "producer": telemetry.producer,
+            "backlog": telemetry.backlog,
+            "journal_bytes": telemetry.journal_bytes,
+            "dropped": telemetry.dropped,
+        }
+
+    async def close(self) -> None:
+        """Close the connections and let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._redis.close()
+        await self._store.aclose()
+
+    async def _check_golden(self) -> str | None:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._golden_answer)
+
+    def _golden_answer(self) -> str | None:
+        try:
+            right = self._model.golden_ok()
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; health must still answer
+            logger.opt(exception=error).error("the golden rows could not be predicted")
+            right = False
+        return None if right else "the model does not answer its golden rows as when it was trained"
+
+    async def _check_redis(self) -> str | None:
+        if not self._settings.redis.log_to_redis:
+            return None
+        # The flusher notices first, and then nobody has to wait for a probe to time out.
+        fault = self._telemetry().redis_error
+        if fault is None:
+            fault = await asyncio.get_running_loop().run_in_executor(self._threads, self._ping)
+        if fault is None:
+            return None
+        host, port = self._settings.redis.address
+        return f"Redis at {host}:{port} is away ({fault}): events wait in the journal"
+
+    def _ping(self) -> str | None:
+        try:
+            self._redis.ping()
+        except redis.RedisError as error:
+            return type(error).__name__
+        return None
+
+    async def _check_store(self) -> str | None:
+        store = self._settings.store
+        try:
+            # The limits of httpx are per operation; a server that drips must not hold the probe either.
+            async with asyncio.timeout(PROBE_SECONDS):
+                answer = await self._store.get("/")
+        except (httpx.HTTPError, TimeoutError) as error:
+            return f"the store at {store.url} is away ({type(error).__name__}): events wait to be indexed"
+        if answer.is_server_error:
+            return f"the store at {store.url} answers {answer.status_code}: events wait to be indexed"
+        return None
+
+
+def store_client(store: StoreSettings) -> httpx.AsyncClient:
+    """Return a client for the store's REST interface, with its credentials."""
+    headers, user = {}, None
+    if store.es_api_key is not None:
+        headers["authorization"] = f"ApiKey {store.es_api_key.get_secret_value()}"
+    elif store.es_username is not None and store.es_password is not None:
+        user = (store.es_username, store.es_password.get_secret_value())
+    return httpx.AsyncClient(
+        base_url=store.url,
+        headers=headers,
+        auth=user,
+        timeout=PROBE_SECONDS,
+        verify=str(store.es_ca_certs) if store.es_ca_certs else True,
+        trust_env=False,
+    )

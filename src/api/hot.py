@@ -1,0 +1,112 @@
+"""The hot endpoints: predictions, answered without a framework in between.
+
+FastAPI holds a twin of each (routes/predict.py) that calls the same handlers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+from starlette.types import Receive
+
+from vigie.api.answer import Answer
+from vigie.api.batch import BatchPredictions
+from vigie.api.exchange import Exchange
+from vigie.api.limits import check_json, check_length, read_body
+from vigie.api.problems import Problem
+from vigie.api.roles import Role
+from vigie.api.service import Service
+from vigie.model.batcher import InferenceError, QueueFullError
+from vigie.telemetry.event import PREDICTION, REQUEST, Kind
+
+RETRY_AFTER_SECONDS = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class HotEndpoint:
+    """A handler with what the dispatcher has to know about it."""
+
+    handle: Callable[[Exchange], Awaitable[Answer]]
+    kind: Kind
+    max_body_bytes: int
+
+    async def answer(self, exchange: Exchange, receive: Receive) -> Answer:
+        """Read the body within its limit, and answer it. Raises Problem for everything but success."""
+        check_length(exchange.headers, self.max_body_bytes)
+        check_json(exchange.headers)
+        exchange.body = await read_body(receive, self.max_body_bytes)
+        try:
+            return await self.handle(exchange)
+        except QueueFullError as error:
+            raise Problem(
+                503, f"Out of capacity: {error}", headers={"retry-after": RETRY_AFTER_SECONDS}
+            ) from None
+
+
+class SinglePrediction:
+    """POST /predict and POST /predict_proba."""
+
+    def __init__(self, service: Service, *, probabilities: bool) -> None:
+        self._predictor = service.predictor
+        self._records = service.records
+        self._fixed = {"model_name": service.identity["name"], "model_version": service.identity["version"]}
+        self._messages = service.messages
+        self._classes = service.model.schema.target.classes
+        self._probabilities = probabilities
+
+    async def __call__(self, exchange: Exchange) -> Answer:
+        """Validate, predict, serialise; the parts that run on this thread are the request's own CPU time."""
+        cpu, started = time.thread_time_ns(), time.perf_counter_ns()
+        record = self._records.one(exchange.body)
+        validated = time.perf_counter_ns()
+        exchange.input_data = record
+        exchange.stages["validate_ms"] = (validated - started) / 1e6
+        exchange.cpu_ns += time.thread_time_ns() - cpu
+
+        (inference,) = await self._predictor.predict([record], force_profile=wants_profile(exchange))
+        if isinstance(inference, InferenceError):
+            raise inference
+
+        cpu, started = time.thread_time_ns(), time.perf_counter_ns()
+        content = {
+            "prediction": inference.prediction,
+            "label": inference.label,
+            "probability": inference.probability,
+            "confidence": inference.confidence,
+            "message": self._messages[inference.label],
+            **self._fixed,
+            "transaction_id": exchange.instant.id,
+            "timestamp": exchange.instant.timestamp,
+        }
+        if self._probabilities:
+            content["probabilities"] = dict(zip(self._classes, inference.probabilities, strict=True))
+        body = orjson.dumps(content)
+        exchange.inference = inference
+        stages = exchange.stages
+        stages["queue_ms"] = inference.queue_ms
+        stages["features_ms"] = inference.features_ms
+        stages["predict_ms"] = inference.predict_ms
+        stages["serialise_ms"] = (time.perf_counter_ns() - started) / 1e6
+        exchange.cpu_ns += time.thread_time_ns() - cpu
+        return Answer(body)
+
+
+def wants_profile(exchange: Exchange) -> bool:
+    """Say whether the sender demands a profile, and may."""
+    return exchange.headers.get(b"x-profile") == b"1" and Role.ADMIN in exchange.principal.roles
+
+
+def hot_endpoints(service: Service) -> dict[tuple[str, str], HotEndpoint]:
+    """Return the table (method, path) → endpoint."""
+    limits = service.settings.api
+    single, batch = limits.max_body_bytes, limits.batch_max_body_bytes
+    return {
+        ("POST", "/predict"): HotEndpoint(SinglePrediction(service, probabilities=False), PREDICTION, single),
+        ("POST", "/predict_proba"): HotEndpoint(
+            SinglePrediction(service, probabilities=True), PREDICTION, single
+        ),
+        ("POST", "/predict/batch"): HotEndpoint(BatchPredictions(service), REQUEST, batch),
+    }

@@ -1,0 +1,161 @@
+"""The API as an ASGI application, and the server that runs it."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sys
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.supervisors import Multiprocess
+
+from vigie.api.dispatch import Dispatcher
+from vigie.api.documentation import fastapi_application
+from vigie.api.gateway import Gateway
+from vigie.api.hot import hot_endpoints
+from vigie.api.service import Service
+from vigie.errors import VigieError
+from vigie.settings import ApiSettings, SecuritySettings, Settings, load_settings
+
+LISTEN_BACKLOG = 2048
+GC_NEW_CONTAINERS = 10_000
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a proxy's own, so that it is never ours that closes a connection in use."""
+
+
+def create_app(settings: Settings | None = None) -> Gateway:
+    """Load the model and build the application for `settings` (default: from the environment).
+
+    The service behind it starts and stops with the ASGI lifespan. Raises VigieError, in one line, when
+    the model or a setting does not let it start.
+    """
+    settings = settings or load_settings()
+    return build(Service(settings))
+
+
+def build(service: Service) -> Gateway:
+    """Put the application together around `service`."""
+    settings = service.settings
+    hot = hot_endpoints(service)
+    dispatcher = Dispatcher(
+        fastapi_application(service, hot),
+        hot,
+        max_body_bytes=settings.api.max_body_bytes,
+        timeout_seconds=settings.api.request_timeout,
+    )
+    return Gateway(
+        dispatcher, service.recorder, lifespan(service), cors_origins=cors_origins(settings.security)
+    )
+
+
+def cors_origins(security: SecuritySettings) -> tuple[str, ...]:
+    """Return the origins allowed: the list given, else all while security is off and none when it is on."""
+    if security.cors_origins is not None:
+        return security.cors_origins
+    return () if security.auth_enabled else ("*",)
+
+
+def lifespan(service: Service) -> ASGIApp:
+    """Return the ASGI lifespan protocol around `service`."""
+
+    async def serve_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        await receive()
+        try:
+            service.start()
+        except VigieError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        _calm_collector()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            await service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return serve_lifespan
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector pass over what is there now, and come every few hundred requests.
+
+    By default it comes every 700 new containers, which is every twentieth request: a tenth of their time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_NEW_CONTAINERS, 20, 100)
+
+
+def serve(settings: Settings) -> None:
+    """Run the API until SIGTERM or SIGINT, which let the requests in hand end and ship their events.
+
+    Raises VigieError, in one line, when the port is in use or the model or a setting is at fault.
+    """
+    application = create_app(settings)
+    with listen(settings.api) as listener:
+        signal.signal(signal.SIGTERM, _leave)
+        if settings.api.api_workers == 1:
+            uvicorn.Server(configuration(application, settings.api)).run(sockets=[listener])
+            return
+        # Each worker process builds an application of its own; the one made here has shown that it can be.
+        config = configuration(partial(create_app, settings), settings.api, factory=True)
+        Multiprocess(config, sockets=[listener]).run()
+
+
+def configuration(application: object, api: ApiSettings, *, factory: bool = False) -> uvicorn.Config:
+    """Return uvicorn's configuration: the fast protocol parts, and logs that are ours."""
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]  # a factory too, which uvicorn's annotation leaves out
+        factory=factory,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=LISTEN_BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(api.request_timeout) + 1,
+        workers=api.api_workers,
+    )
+
+
+def listen(api: ApiSettings) -> socket.socket:
+    """Return a socket that listens on API_HOST and API_PORT.
+
+    Raises VigieError when the port is in use or the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in api.api_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((api.api_host, api.api_port))
+        listener.listen(LISTEN_BACKLOG)  # only this tells of another that has bound the port just now
+    except OSError as error:
+        listener.close()
+        raise VigieError(
+            f"the API cannot listen on {api.api_host}:{api.api_port} ({error.strerror or error}); "
+            "stop what uses the port, or set API_HOST and API_PORT"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End with status 0: uvicorn raises the signal again once it has shut down in an orderly way."""
+    del number, frame
+    sys.exit(0)
+
+
+def __getattr__(name: str) -> Gateway:
+    """Make `app` on demand, for servers that are given `vigie.api.main:app`."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

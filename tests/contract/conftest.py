@@ -1,0 +1,129 @@
+"""The store under contract: the embedded one, or the server that VIGIE_CONTRACT_URL names."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from elasticsearch import Elasticsearch
+
+STARTUP_SECONDS = 20.0
+FIELDS: dict[str, Any] = {
+    "@timestamp": {"type": "date_nanos"},
+    "day": {"type": "date"},
+    "tag": {"type": "keyword"},
+    "message": {"type": "text", "fields": {"raw": {"type": "keyword", "ignore_above": 40}}},
+    "number": {"type": "long"},
+    "ratio": {"type": "double"},
+    "flag": {"type": "boolean"},
+    "inner": {"properties": {"code": {"type": "integer"}, "name": {"type": "keyword"}}},
+    "raw": {"type": "object", "enabled": False},
+}
+
+
+@pytest.fixture(scope="session")
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the store that the contract is checked against."""
+    given = os.environ.get("VIGIE_CONTRACT_URL")
+    if given:
+        yield given.rstrip("/")
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = tmp_path_factory.mktemp("contract-store")
+    process = _start(data, port)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _start(data: Path, port: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "vigie.store", "--data", str(data), "--port", str(port)]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+        except httpx.TransportError:
+            assert process.poll() is None, "the store ended while starting"
+            time.sleep(0.02)
+        else:
+            return process
+    process.terminate()
+    raise AssertionError("the store did not start in time")
+
+
+@pytest.fixture(scope="session")
+def http(store_url: str) -> Iterator[httpx.Client]:
+    """A plain HTTP client of the store."""
+    with httpx.Client(base_url=store_url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def es(store_url: str) -> Iterator[Elasticsearch]:
+    """The official client of the store, as it comes."""
+    client = Elasticsearch(store_url, request_timeout=30, max_retries=0)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def prefix(http: httpx.Client) -> Iterator[str]:
+    """A name prefix of this test's own; whatever begins with it is removed afterwards."""
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    yield name
+    rows = http.get(f"/_cat/indices/{name}*", params={"format": "json"}).json()
+    if rows:
+        assert http.delete("/" + ",".join(row["index"] for row in rows)).status_code == 200
+    for kind, key in (("_index_template", "index_templates"), ("_component_template", "component_templates")):
+        for held in http.get(f"/{kind}/{name}*").json()[key]:
+            http.delete(f"/{kind}/{held['name']}")
+
+
+@pytest.fixture
+def make_index(es: Elasticsearch, prefix: str) -> Callable[..., str]:
+    """Create an index of this test, with documents whose ids are their positions from 1; return its name."""
+
+    def make(
+        documents: list[dict[str, Any]] | None = None,
+        fields: dict[str, Any] | None = None,
+        name: str = "index",
+        dynamic: str = "false",
+    ) -> str:
+        index = f"{prefix}-{name}"
+        es.indices.create(index=index, mappings={"dynamic": dynamic, "properties": fields or FIELDS})
+        operations: list[dict[str, Any]] = []
+        for number, document in enumerate(documents or [], start=1):
+            operations += [{"create": {"_id": str(number)}}, document]
+        if operations:
+            answer = es.bulk(index=index, operations=operations, refresh=True)
+            assert not answer["errors"], answer
+        return index
+
+    return make
+
+
+@pytest.fixture
+def ids(es: Elasticsearch) -> Callable[..., list[str]]:
+    """Return the ids of a query's hits, sorted."""
+
+    def search(index: str, query: dict[str, Any]) -> list[str]:
+        answer = es.search(index=index, query=query, size=100)
+        found = sorted(hit["_id"] for hit in answer["hits"]["hits"])
+        assert answer["hits"]["total"] == {"value": len(found), "relation": "eq"}
+        return found
+
+    return search

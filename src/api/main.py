@@ -70,7 +70,6 @@ def lifespan(service: Service) -> ASGIApp:
         except VigieError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        _calm_collector()
         await send({"type": "lifespan.startup.complete"})
         try:
             await receive()
@@ -81,14 +80,17 @@ def lifespan(service: Service) -> ASGIApp:
     return serve_lifespan
 
 
-def _calm_collector() -> None:
-    """Let the garbage collector pass over what is there now, and come every few hundred requests.
+def serving_app(settings: Settings) -> Gateway:
+    """Build the application of a process that does nothing but serve it.
 
-    By default it comes every 700 new containers, which is every twentieth request: a tenth of their time.
+    The garbage collector passes over what is there then, and comes every few hundred requests: by default
+    it comes every 700 new containers, which is every twentieth request, and takes a tenth of their time.
     """
+    application = create_app(settings)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_NEW_CONTAINERS, 20, 100)
+    return application
 
 
 def serve(settings: Settings) -> None:
@@ -96,14 +98,14 @@ def serve(settings: Settings) -> None:
 
     Raises VigieError, in one line, when the port is in use or the model or a setting is at fault.
     """
-    application = create_app(settings)
+    application = serving_app(settings)
     with listen(settings.api) as listener:
         signal.signal(signal.SIGTERM, _leave)
         if settings.api.api_workers == 1:
             uvicorn.Server(configuration(application, settings.api)).run(sockets=[listener])
             return
         # Each worker process builds an application of its own; the one made here has shown that it can be.
-        config = configuration(partial(create_app, settings), settings.api, factory=True)
+        config = configuration(partial(serving_app, settings), settings.api, factory=True)
         Multiprocess(config, sockets=[listener]).run()
 
 

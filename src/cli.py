@@ -16,7 +16,7 @@ from rich.markup import escape
 from vigie.client import ask_api
 from vigie.errors import VigieError
 from vigie.schema import FeatureSchema
-from vigie.settings import load_settings
+from vigie.settings import Settings, load_settings, make_home
 
 USER_ERROR = 2
 UNHEALTHY = 1
@@ -44,6 +44,13 @@ def print_json(value: object) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
+def settings_with_home() -> Settings:
+    """Return the settings of a command that keeps data under VIGIE_HOME."""
+    settings = load_settings()
+    make_home(settings)
+    return settings
+
+
 @app.command()
 def demo(
     model: Annotated[
@@ -58,7 +65,7 @@ def demo(
     """Run the whole platform on this machine until Ctrl-C."""
     from vigie.demo.demonstration import Choices, run
 
-    run(load_settings(), Choices(model, seconds, traffic, reload), say)
+    run(settings_with_home(), Choices(model, seconds, traffic, reload), say)
 
 
 @app.command()
@@ -66,7 +73,7 @@ def api() -> None:
     """Serve the prediction API."""
     from vigie.api.main import serve
 
-    serve(load_settings())
+    serve(settings_with_home())
 
 
 @app.command()
@@ -74,7 +81,7 @@ def ui() -> None:
     """Serve the Gradio front end."""
     from vigie.ui.app import serve
 
-    serve(load_settings())
+    serve(settings_with_home())
 
 
 @app.command()
@@ -84,7 +91,7 @@ def redis() -> None:
 
     from vigie.demo.services import embedded_redis
 
-    settings = load_settings()
+    settings = settings_with_home()
     service = embedded_redis(settings)
     service.demand_free_port()
     say(f"Redis on 127.0.0.1:{settings.redis.redis_port}, Ctrl-C stops it")
@@ -96,7 +103,7 @@ def store() -> None:
     """Run the embedded store in the foreground."""
     from vigie.store.main import serve
 
-    settings = load_settings()
+    settings = settings_with_home()
     serve(settings.api.vigie_home / "store", "127.0.0.1", settings.store.es_port)
 
 

@@ -296,6 +296,21 @@ def load_settings(
     return settings
 
 
+def make_home(settings: Settings) -> None:
+    """Make the folder VIGIE_HOME where it is not there yet.
+
+    Raises SettingsError when it cannot be made or written.
+    """
+    home = settings.api.vigie_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        writable = os.access(home, os.W_OK)
+    except OSError as error:
+        raise SettingsError(f"VIGIE_HOME={home} cannot be made ({error.strerror}): name another") from error
+    if not writable:
+        raise SettingsError(f"VIGIE_HOME={home} cannot be written: name a folder of yours")
+
+
 def _nearest(name: str) -> str | None:
     found = process.extractOne(
         name, sorted(variable_names()), scorer=OSA.distance, score_cutoff=TYPO_DISTANCE

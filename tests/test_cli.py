@@ -59,6 +59,8 @@ def test_help_lists_the_commands() -> None:
         (["api"], {"API_PORT": "eighty"}, "API_PORT='eighty' is malformed"),
         (["api"], {"MODEL_PATH": "model/none"}, "model/none: no such folder"),
         (["api"], {"MODEL_PATH": "old_model.pkl"}, "a pickle is not served"),
+        (["api"], {"VIGIE_HOME": "/proc/none"}, "VIGIE_HOME=/proc/none cannot be made"),
+        (["demo"], {"VIGIE_HOME": "/proc/none"}, "VIGIE_HOME=/proc/none cannot be made"),
         (["demo"], {"MODEL": "docs"}, "docs/schema.yaml: cannot be read"),
     ],
 )

@@ -55,7 +55,7 @@ def split_list(value: object) -> object:
 
 def local_url(host: str, port: int) -> str:
     """Return the http URL at which this machine reaches a service that listens on `host`:`port`."""
-    reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # compared, not bound
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # nosec B104: compared, not bound
     return f"http://{reachable}:{port}"
 
 

@@ -54,7 +54,7 @@ class Shippable(Protocol):
 def backoff(failures: int) -> float:
     """Return the seconds to wait after the n-th failure in a row: exponential, with full jitter."""
     longest = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10))
-    return random.uniform(0.05, longest)  # nosec B311
+    return random.uniform(0.05, longest)
 
 
 class Shipment:

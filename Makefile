@@ -18,7 +18,7 @@ help: ## List the targets
 # --- Setting up -----------------------------------------------------------------------------------
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Vigie needs Python 3.11, 3.12 or 3.13 with venv; found: $$(python3 --version 2>&1)"; exit 2; }
+	@$(if $(PYTHON),$(PYTHON),false) -c '$(SUPPORTED)' 2>/dev/null || { echo "Vigie needs Python 3.11, 3.12 or 3.13 with venv; found: $$($(or $(PYTHON),python3) --version 2>&1)"; exit 2; }
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 2; }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,10 @@ out = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print one line of progress."""
-    out.print(escape(text))
+    """Print one line; a reader who has gone away (`| head`) is no reason to stop what runs."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def print_json(value: object) -> None:
@@ -113,15 +116,22 @@ def train(
         Path | None, typer.Option(envvar="MODEL", help="Folder of the schema; default MODEL_PATH.")
     ] = None,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the package; default the schema's.")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder of the package; default beside MODEL_PATH's schema, else VIGIE_HOME."
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(envvar="DATA", help="A CSV file to train on.")] = None,
 ) -> None:
     """Train a model from its schema and write its package."""
+    from vigie.model.package import package_folder
     from vigie.model.training import train as train_package
 
-    folder = schema or load_settings().model.model_path
-    say(str(train_package(folder, out_dir or folder, data)))
+    settings = load_settings()
+    default = settings.model.model_path
+    folder = schema or default
+    target = out_dir or package_folder(folder, settings.api.vigie_home, default)
+    say(str(train_package(folder, target, data)))
 
 
 @app.command()

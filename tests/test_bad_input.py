@@ -41,7 +41,7 @@ def cases(schema: FeatureSchema) -> list[Case]:
         Case("out of range", changed(AGE=121), 422, "AGE", "120"),
         Case("missing", json.dumps(missing).encode(), 422, "COUGHING", "required"),
         Case("unknown field", changed(COLOUR=1), 422, "COLOUR", "not a feature"),
-        Case("NaN", changed(AGE=0).replace(b'"AGE": 0', b'"AGE": NaN'), 422, "AGE", ""),
+        Case("NaN", changed(AGE=0).replace(b'"AGE": 0', b'"AGE": NaN'), 422, "AGE", "whole number"),
         Case("boolean for a number", changed(SMOKING=True), 422, "SMOKING", "0 or 1"),
         Case("2 MB body", b'"' + b"x" * 2_000_000 + b'"', 413, "", ""),
         Case("broken JSON", b'{"AGE": 60,', 422, "", "JSON"),

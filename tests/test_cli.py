@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.servers import ROOT, free_port
+from tests.servers import ROOT, StoreServer, free_port
 from typer.testing import CliRunner
 
 from vigie.cli import app
@@ -82,3 +82,33 @@ def test_an_unknown_name_in_the_dotenv_file_stops_every_command(tmp_path: Path) 
     ran = vigie("health", cwd=tmp_path)
     assert ran.returncode == 2
     assert "REDIS_HOTS in .env is not a setting: did you mean REDIS_HOST?" in ran.stderr
+
+
+def test_a_store_directory_in_use_is_one_line(tmp_path: Path) -> None:
+    """A second store on one folder says who has it and what to do, and the demo passes that line on."""
+    home = tmp_path / "home"
+    store = StoreServer.start(home / "store")
+    try:
+        ports = {name: str(free_port()) for name in ("API_PORT", "ES_PORT", "REDIS_PORT", "GRADIO_PORT")}
+        for command in ("store", "demo"):
+            ran = vigie(
+                command, **ports, VIGIE_HOME=str(home), MODEL_PATH=str(ROOT / "model" / "lung_cancer")
+            )
+            assert ran.returncode == 2, ran.stderr
+            assert f"is in use by process {store.process.pid}" in ran.stderr
+            assert "set VIGIE_HOME" in ran.stderr
+            assert len(ran.stderr.strip().splitlines()) == 1
+    finally:
+        store.stop()
+
+
+def test_a_store_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """The message names the port and the variable."""
+    store = StoreServer.start(tmp_path / "store")
+    try:
+        ran = vigie("store", ES_PORT=str(store.port), VIGIE_HOME=str(tmp_path / "other"))
+        assert ran.returncode == 2
+        assert f"port {store.port}" in ran.stderr
+        assert "ES_PORT" in ran.stderr
+    finally:
+        store.stop()

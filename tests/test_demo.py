@@ -205,3 +205,25 @@ def test_accuracy_of_replayed_real_rows_is_the_model_cards(tmp_path: Path) -> No
     correct = sum(answered[one] == label for one, label in truth.items())
     assert correct == manifest.metrics.correct
     assert f"({correct}/{len(truth)})" in (package / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_leaves_no_process(stack: Stack) -> None:
+    """`make demo | head -1`: when nobody reads any more, the demo still stops everything at its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vigie.cli", "demo"],
+        cwd=ROOT,
+        env={**os.environ, **stack.environment, "DEMO_TRAFFIC": "0"},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert b"ready" in process.stdout.readline()
+        process.stdout.close()
+        family = wait_for(lambda: psutil.Process(process.pid).children(recursive=True), 20, "its services")
+        process.send_signal(signal.SIGHUP)
+        process.wait(60)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+    finally:
+        process.kill()

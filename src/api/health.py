@@ -15,7 +15,8 @@ from loguru import logger
 from vigie.model.model_loader import LoadedModel
 from vigie.settings import Settings, StoreSettings
 from vigie.telemetry.emitter import EmitterStatus
-from vigie.telemetry.stream import connect
+from vigie.telemetry.pipeline_status import statuses
+from vigie.telemetry.stream import Stream, connect
 
 PROBE_SECONDS = 0.5
 """Longest wait for Redis or the store."""
@@ -61,17 +62,18 @@ class Health:
         self._golden = Cached(self._check_golden)
         self._redis_away = Cached(self._check_redis)
         self._store_away = Cached(self._check_store)
+        self._pipeline_stands = Cached(self._check_pipeline)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Return whether it can serve, and the document that says how it is."""
-        broken_model, redis_away, store_away = await asyncio.gather(
-            self._golden.get(), self._redis_away.get(), self._store_away.get()
+        broken_model, redis_away, store_away, pipeline_stands = await asyncio.gather(
+            self._golden.get(), self._redis_away.get(), self._store_away.get(), self._pipeline_stands.get()
         )
         telemetry = self._telemetry()
         broken = [broken_model] if broken_model else []
         if not telemetry.accepting:
             broken.append("the journal takes no events: see JOURNAL_MAX_BYTES and the disk under VIGIE_HOME")
-        away = [reason for reason in (redis_away, store_away) if reason]
+        away = [reason for reason in (redis_away, store_away, pipeline_stands) if reason]
         if telemetry.stream_full:
             away.append("the stream holds REDIS_STREAM_MAX_ENTRIES entries that wait to be indexed")
         status = "unavailable" if broken else "degraded" if away else "ok"
@@ -127,6 +129,24 @@ class Health:
         except redis.RedisError as error:
             return type(error).__name__
         return None
+
+    async def _check_pipeline(self) -> str | None:
+        if not self._settings.redis.log_to_redis or self._telemetry().redis_error is not None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._pipeline_problem)
+
+    def _pipeline_problem(self) -> str | None:
+        """Return what keeps events from being indexed, as the workers say it themselves."""
+        try:
+            workers = statuses(self._redis)
+            backlog = Stream(self._redis).backlog()
+        except redis.RedisError:
+            return None  # said by the check of Redis
+        if not workers and backlog:
+            return (
+                f"no pipeline runs: {backlog} events wait in the stream; `make pipeline-continuous` runs one"
+            )
+        return "; ".join(sorted({worker.problem for worker in workers if worker.problem})) or None
 
     async def _check_store(self) -> str | None:
         store = self._settings.store

@@ -20,6 +20,11 @@ LONGEST_ECHO = 40
 NEAR_NAME = 80
 """Similarity (0–100) from which an unknown name is taken for a misspelling."""
 
+FIELDS_PER_FEATURE = 2
+"""Fields per feature that a record may have to be told of each fault: both spellings of every one."""
+MOST_NAMED = 20
+"""Unknown fields of a batch that a refusal names."""
+
 Record = Mapping[str, Value]
 
 
@@ -37,6 +42,7 @@ class RecordReader:
     def __init__(self, schema: FeatureSchema) -> None:
         self._schema = schema
         self._model: type[BaseModel] = schema.request_model
+        self._most_fields = FIELDS_PER_FEATURE * len(schema.features)
         self._storage_name = {
             spelling: feature.name
             for feature in schema.features
@@ -45,6 +51,8 @@ class RecordReader:
 
     def one(self, body: bytes) -> Record:
         """Return the record of a JSON object. Raises Problem (422) that names every field at fault."""
+        if body.count(b":") > self._most_fields:
+            self._refuse_too_many(body)
         try:
             record: Record = vars(self._model.model_validate_json(body))
         except ValidationError as error:
@@ -64,6 +72,8 @@ class RecordReader:
 
     def row(self, row: object) -> Record | Rejected:
         """Return the record of one already parsed row, or why it is none."""
+        if isinstance(row, dict) and len(row) > self._most_fields:
+            return Rejected(row, [self._too_many(len(row))])
         try:
             return vars(self._model.model_validate(row))
         except ValidationError as error:
@@ -71,7 +81,8 @@ class RecordReader:
             whole = {str(d["loc"][0]): int(d["input"]) for d in details if _is_whole(d)}
             if not whole or not isinstance(row, dict):
                 return Rejected(row, self._faults(error))
-        return self.row({**row, **whole})
+        again = self.row({**row, **whole})
+        return Rejected(row, again.errors) if isinstance(again, Rejected) else again
 
     def rows(self, body: bytes, most: int) -> list[object]:
         """Return the parsed rows of a batch: a JSON array, or {"records": [...]}.
@@ -84,7 +95,7 @@ class RecordReader:
             raise invalid([FieldError(field="", reason=_not_json(body, error))]) from None
         rows = content
         if isinstance(content, dict):
-            unknown = sorted(content.keys() - {"records"})
+            unknown = sorted(content.keys() - {"records"})[:MOST_NAMED]
             if unknown:
                 raise invalid(
                     [FieldError(field=name, reason="is not a field of a batch") for name in unknown]
@@ -102,6 +113,20 @@ class RecordReader:
             raise invalid([FieldError(field="records", reason=reason)])
         _refuse_repeated_keys(body, content, rows)
         return rows
+
+    def _refuse_too_many(self, body: bytes) -> None:
+        """Raise Problem (422) for an object of very many fields, before each of them is looked at."""
+        try:
+            content = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(content, dict) and len(content) > self._most_fields:
+            raise invalid([self._too_many(len(content))])
+
+    def _too_many(self, count: int) -> FieldError:
+        features = len(self._schema.features)
+        reason = f"must be an object with one value for each of {features} features; got {count} fields"
+        return FieldError(field="", reason=reason)
 
     def _faults(self, error: ValidationError) -> list[FieldError]:
         return [self._fault(detail) for detail in error.errors(include_url=False)]

@@ -16,7 +16,7 @@ from vigie.demo.live import LiveLine
 from vigie.demo.services import applications, foundations
 from vigie.demo.supervisor import Supervisor
 from vigie.demo.traffic import Traffic, requests, rows_of
-from vigie.model.package import PackageError, read_manifest
+from vigie.model.package import PackageError, package_folder, read_manifest
 from vigie.schema import load_schema
 from vigie.settings import Settings
 
@@ -27,18 +27,18 @@ TRAFFIC_SEED = 7
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error
-    """SIGINT or SIGTERM came: time to stop."""
+    """A signal came: time to stop."""
 
 
 class Pause:
-    """Waits between two looks at the services; SIGINT and SIGTERM take effect only there.
+    """Waits between two looks at the services; SIGINT, SIGTERM and SIGHUP take effect only there.
 
     A signal that struck while a process is being started would leave that process behind.
     """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._asked.set())
 
     def __call__(self) -> None:
@@ -57,17 +57,16 @@ class Choices:
     reload: bool = False
 
 
-def ensure_package(source: Path, home: Path, default: bool, say: Callable[[str], None]) -> Path:
+def ensure_package(source: Path, settings: Settings, say: Callable[[str], None]) -> Path:
     """Return the folder of a trained package for `source`, training it when there is none.
 
-    `source` is a package, or a folder with a schema alone; the package of the latter goes to
-    `home`/models/<name>, that of the default model beside its schema. Raises SchemaError or
-    PackageError when the folder is neither.
+    `source` is a package, or a folder with a schema alone (package_folder says where that one's package
+    goes). Raises SchemaError when it is neither.
     """
     schema = load_schema(source)
     if (source / "manifest.json").exists():
         return source
-    package = source if default else home / "models" / schema.name
+    package = package_folder(source, settings.api.vigie_home, settings.model.model_path)
     if not _is_current(package, source):
         from vigie.model.training import train  # scikit-learn takes seconds to import
 
@@ -96,7 +95,7 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
     base, apps = list(foundations(settings)), list(applications(settings))
     for service in (*base, *apps):
         service.demand_free_port()
-    package = ensure_package(source, home, choices.model is None, say)
+    package = ensure_package(source, settings, say)
     pause = Pause()
     supervisor = Supervisor(home / "logs", say, {**os.environ, "MODEL_PATH": str(package)})
     traffic: Traffic | None = None

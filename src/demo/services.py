@@ -13,6 +13,8 @@ import redis
 from vigie.demo.redis_server import redis_command
 from vigie.errors import VigieError
 from vigie.settings import Settings
+from vigie.telemetry.pipeline_status import statuses
+from vigie.telemetry.stream import connect
 
 PROBE_SECONDS = 1.0
 
@@ -81,7 +83,9 @@ def applications(settings: Settings) -> Iterator[Service]:
         port=("API_PORT", settings.api.api_host, settings.api.api_port),
     )
     if settings.redis.log_to_redis:
-        yield Service(name="pipeline", command=vigie("pipeline", "run"), ready=lambda: True)
+        yield Service(
+            name="pipeline", command=vigie("pipeline", "run"), ready=lambda: _pipeline_works(settings)
+        )
     yield Service(
         name="ui",
         command=vigie("ui"),
@@ -107,6 +111,14 @@ def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False).is_success
     except httpx.HTTPError:
+        return False
+
+
+def _pipeline_works(settings: Settings) -> bool:
+    try:
+        with connect(settings.redis, timeout=PROBE_SECONDS) as client:
+            return bool(statuses(client))
+    except redis.RedisError:
         return False
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -186,13 +187,17 @@ class Traffic:
         else:
             self.tally.answered += 1
             if request.rows:
-                self._count_predictions(request.rows, answer.json())
+                try:
+                    self._count_predictions(request.rows, answer.json())
+                except (ValueError, KeyError, AttributeError, TypeError):
+                    self.tally.failed += 1  # an answer, but not the API's
 
-    def _count_predictions(self, rows: Sequence[Row], answer: Mapping[str, object]) -> None:
-        results = answer.get("results", [answer])
-        assert isinstance(results, list)
-        self.tally.predictions += len(results)
-        for row, result in zip(rows, results, strict=True):
+    def _count_predictions(self, rows: Sequence[Row], answer: Mapping[str, Any]) -> None:
+        for row, result in zip(rows, answer.get("results", [answer]), strict=True):
+            if "error" in result:
+                self.tally.failed += 1
+                continue
+            self.tally.predictions += 1
             if self.labels is None or row.number is None or row.number in self._seen:
                 continue
             self._seen.add(row.number)

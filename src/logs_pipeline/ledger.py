@@ -159,11 +159,14 @@ def verify(settings: Settings) -> Report:
     try:
         accounts = measure(stream, {found.producer: found for found in survey(settings.api.vigie_home)})
         documents, in_store = compare(settings, stream, accounts)
-        totals = stream.ledger.totals()
+        letters, totals = stream.dead_count(), stream.ledger.totals()
     except redis.RedisError as error:
         host, port = settings.redis.address
         raise LedgerError(f"Redis at {host}:{port} does not answer ({error})") from error
     problems = [problem for account in accounts for problem in account.problems()]
+    buried = sum(account.bits.counts["dead"] for account in accounts)
+    if not buried <= letters <= totals.dead + totals.strays:
+        problems.append(f"api_dead holds {letters:,} letters, {buried:,} events are dead")
     notes = []
     if totals.strays:
         notes.append(f"{totals.strays} entries had no producer and number: they are dead letters")

@@ -165,6 +165,11 @@ def _worker(
     """Prepare Redis and the store, yield a running worker, and leave nothing of it behind."""
     if not settings.redis.log_to_redis:
         raise PipelineError("LOG_TO_REDIS is false: events go to standard output, there is nothing to index")
+    if settings.pipeline.pipeline_sources != ("redis",):
+        raise PipelineError(
+            f"PIPELINE_SOURCES={','.join(settings.pipeline.pipeline_sources)}: only redis is available in "
+            "this version; unset it"
+        )
     schema = load_schema(settings.model.model_path)
     stream = RedisDestination.open(settings.redis)
     epochs = Epochs(stream.client, settings.store)

@@ -89,15 +89,20 @@ class Worker:
             return True
         try:
             deliveries = self.collector.collect(block_ms)
+        except redis.RedisError as error:
+            self._redis_failed(error)
+            return True
+        # Handed over before Redis is asked anything else: what is in flight here is in nobody else's hands.
+        for delivery in deliveries:
+            with self._lock:
+                self._counts.read += len(delivery.entries)
+            self._batches.put(delivery)
+        try:
             self.stream.trim()
         except redis.RedisError as error:
             self._redis_failed(error)
             return True
         self._redis_answered()
-        for delivery in deliveries:
-            with self._lock:
-                self._counts.read += len(delivery.entries)
-            self._batches.put(delivery)
         return bool(deliveries)
 
     def _work(self) -> None:

@@ -11,7 +11,7 @@ import orjson
 
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.feature_matrix import FeatureMatrix, Record
-from vigie.model.package import MAX_DIFFERENCE, PackageError
+from vigie.model.package import MAX_DIFFERENCE, TRAIN_AGAIN, PackageError
 from vigie.schema import FeatureSchema, Value
 
 SPREAD_ROWS = 16
@@ -72,4 +72,4 @@ def read_golden(file: Path) -> GoldenRows:
         content = orjson.loads(file.read_bytes())
         return GoldenRows(content["records"], np.array(content["probabilities"], dtype=np.float64))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PackageError(f"{file}: holds no golden rows ({error}); run `make train`") from error
+        raise PackageError(f"{file}: holds no golden rows ({error}); {TRAIN_AGAIN}") from error

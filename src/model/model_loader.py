@@ -12,7 +12,17 @@ from typing import Literal
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.feature_matrix import FeatureMatrix, Record
 from vigie.model.golden import GoldenRows, read_golden
-from vigie.model.package import ESTIMATOR, GOLDEN, ONNX, SCHEMA, Manifest, PackageError, read_manifest, verify
+from vigie.model.package import (
+    ESTIMATOR,
+    GOLDEN,
+    ONNX,
+    SCHEMA,
+    TRAIN_AGAIN,
+    Manifest,
+    PackageError,
+    read_manifest,
+    verify,
+)
 from vigie.model.runtime import OnnxRuntime, Runtime, SklearnRuntime, load_estimator
 from vigie.schema import FeatureSchema
 
@@ -69,14 +79,14 @@ def load_model(path: Path) -> LoadedModel:
     if features.columns != manifest.columns:
         raise PackageError(
             f"{path / SCHEMA}: gives the columns {', '.join(features.columns)}, the model was trained on "
-            f"{', '.join(manifest.columns)}; run `make train`"
+            f"{', '.join(manifest.columns)}; {TRAIN_AGAIN}"
         )
     runtime = _open_runtime(path, manifest)
     golden = read_golden(path / GOLDEN)
     if not golden.agree(runtime.predict_proba(features(golden.records))):
         raise PackageError(
             f"{path / GOLDEN}: the {runtime.name} runtime answers the golden rows otherwise than when the "
-            "model was trained; run `make train`"
+            f"model was trained; {TRAIN_AGAIN}"
         )
     return LoadedModel(
         schema, manifest, runtime, golden, features, _row_cost_ms(features, runtime, golden.records)

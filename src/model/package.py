@@ -31,7 +31,7 @@ ALWAYS = (SCHEMA, ESTIMATOR, GOLDEN, REFERENCE, HOLDOUT, CARD)
 """Files that every package holds beside its manifest; model.onnx only where ONNX serves."""
 
 MAX_DIFFERENCE = 1e-5
-"""Largest |Δp| at which two runtimes agree (docs: design, the request path); float32 gives about 1e-6."""
+"""Largest |Δp| at which two runtimes agree (see docs/architecture.md); float32 gives about 1e-6."""
 
 STRICT_LIBRARIES = ("scikit-learn", "skops")
 """Libraries whose major.minor must be the one the package was written with."""
@@ -40,6 +40,10 @@ LIBRARIES = (*STRICT_LIBRARIES, "numpy", "scipy", "onnx", "onnxruntime", "skl2on
 """Libraries whose versions the manifest records."""
 
 PICKLES = {".pkl", ".pickle", ".joblib"}
+
+
+TRAIN_AGAIN = "train it with `make train`, an example with `make train MODEL=its folder`"
+"""What to do about a package that is not whole."""
 
 
 class PackageError(VigieError):
@@ -158,12 +162,12 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise PackageError(f"{path}: no such folder; MODEL_PATH names a package, made by `make train`")
     if not file.is_file():
-        raise PackageError(f"{path}: no {MANIFEST}, the model is not trained yet; run `make train`")
+        raise PackageError(f"{path}: no {MANIFEST}, it is not a trained package; {TRAIN_AGAIN}")
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
-        raise PackageError(f"{file}: not a manifest ({faults}); run `make train`") from error
+        raise PackageError(f"{file}: not a manifest ({faults}); {TRAIN_AGAIN}") from error
     except OSError as error:
         raise PackageError(f"{file}: cannot be read ({error.strerror})") from error
 
@@ -186,7 +190,7 @@ def verify(path: Path, manifest: Manifest) -> FeatureSchema:
         if trained != declared:
             raise PackageError(
                 f"{path / SCHEMA}: its {what} is {declared}, the model was trained as {trained}; "
-                "run `make train`"
+                f"{TRAIN_AGAIN}"
             )
     _verify_libraries(path, manifest)
     return schema
@@ -194,13 +198,13 @@ def verify(path: Path, manifest: Manifest) -> FeatureSchema:
 
 def _verify_file(file: Path, recorded: str | None) -> None:
     if recorded is None:
-        raise PackageError(f"{file}: the manifest does not record it; run `make train`")
+        raise PackageError(f"{file}: the manifest does not record it; {TRAIN_AGAIN}")
     if not file.is_file():
-        raise PackageError(f"{file}: missing, though the manifest records it; run `make train`")
+        raise PackageError(f"{file}: missing, though the manifest records it; {TRAIN_AGAIN}")
     if sha256(file) != recorded:
         raise PackageError(
             f"{file}: its SHA-256 is not the manifest's: it has changed since the model was trained; "
-            "run `make train`"
+            f"{TRAIN_AGAIN}"
         )
 
 
@@ -210,12 +214,21 @@ def _verify_libraries(path: Path, manifest: Manifest) -> None:
         if _major_minor(trained) != _major_minor(installed):
             raise PackageError(
                 f"{path / MANIFEST}: written with {library} {trained}, installed is {installed}; "
-                "run `make train`, or install that version"
+                f"{TRAIN_AGAIN}; or install that version"
             )
 
 
 def _major_minor(text: str) -> tuple[str, ...]:
     return tuple(text.split(".")[:2])
+
+
+def package_folder(source: Path, home: Path, default: Path) -> Path:
+    """Return where the package trained from the schema in `source` goes.
+
+    The default model's package stands beside its schema, that of any other under `home`/models/<name>, so
+    that an example stays one schema. Raises SchemaError when `source` has no schema.
+    """
+    return source if source.resolve() == default.resolve() else home / "models" / load_schema(source).name
 
 
 def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:

@@ -31,7 +31,7 @@ THREAD_BATCH_ROWS = 1024
 MAX_WAITING = 1024
 """Calls that may wait for the model; at a few thousand rows a second, a fraction of a second of work."""
 SLOW_INFERENCE_MS = 50.0
-"""An inference that takes longer asks for a profile of the next (the first alert threshold, SPEC §6)."""
+"""An inference that takes longer asks for a profile of the next (the first threshold for alerts)."""
 SOURCE_ROOT = Path(vigie.__file__).parent
 """Profiles name files relative to it."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from vigie.model.feature_engineering import FloatArray
-from vigie.model.package import PackageError
+from vigie.model.package import TRAIN_AGAIN, PackageError
 
 TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
 """Types beyond skops' own list that a package may hold: the one that scikit-learn's tree ensembles need."""
@@ -98,4 +98,4 @@ def load_estimator(file: Path) -> Any:
     except PackageError:
         raise
     except Exception as error:  # skops raises whatever its archive, JSON and constructors raise
-        raise PackageError(f"{file}: cannot be loaded ({error}); run `make train`") from error
+        raise PackageError(f"{file}: cannot be loaded ({error}); {TRAIN_AGAIN}") from error

@@ -29,7 +29,8 @@ from vigie.store.columns import (
 from vigie.store.errors import JsonObject, ShardError
 from vigie.store.mapping import DATE_TYPES
 from vigie.store.partials import Bucket, Buckets, Key, Moments, Partial, Values, add_all
-from vigie.store.query import Query, QueryContext, all_of, any_of, compile_query, exists, none_of
+from vigie.store.query import compile_query, exists
+from vigie.store.query_context import Query, QueryContext, all_of, any_of, none_of
 from vigie.store.ranges import Bounds, between
 from vigie.store.sorting import require_doc_values
 

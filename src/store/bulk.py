@@ -45,11 +45,11 @@ class _Group:
 
 
 def bulk(
-    engine: Engine, body: bytes, default_index: str | None, executor: Executor, *, refreshed: bool
+    engine: Engine, body: bytes, default_index: str | None, executor: Executor | None, *, refreshed: bool
 ) -> JsonObject:
-    """Execute a bulk request and return its response, after the commit of every index it writes to.
+    """Execute a bulk request and return its response, when all that it wrote is durable.
 
-    `body` is newline-delimited JSON; `executor` runs the commits of several indices side by side. An item
+    `body` is newline-delimited JSON; `executor` runs the writes to several indices side by side. An item
     that is refused has its own status and error; the request as a whole is refused only when its lines make
     no sense.
     """

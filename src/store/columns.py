@@ -39,42 +39,48 @@ STANDARD_ANALYZER = (
 
 def encode_term(text: str) -> str:
     """Return a keyword as its indexed term; terms sort as the texts' code points do."""
-    return "x" + text.encode(errors="surrogatepass").hex()
+    return "x" + text.encode().hex()
 
 
 def decode_term(term: str) -> str:
     """Return the keyword of an indexed term."""
-    return bytes.fromhex(term[1:]).decode(errors="surrogatepass")
+    return bytes.fromhex(term[1:]).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where a field's values are: `name`, and for date_nanos the whole milliseconds in `millis`."""
+    """Where a field's values are.
+
+    `kind` is keyword, text, float or integer (also dates and booleans). `millis` is the column of whole
+    milliseconds that histograms and metrics over date_nanos use; for other types it is `name` itself.
+    """
 
     field: Field
     name: str
-
-    @property
-    def millis(self) -> str:
-        """The column of whole milliseconds, which histograms and metrics over dates use."""
-        return self.name + "m" if self.field.type == "date_nanos" else self.name
-
-    @property
-    def kind(self) -> str:
-        """`keyword`, `text`, `float` or `integer` (also dates and booleans)."""
-        if self.field.type in ("keyword", "text"):
-            return self.field.type
-        return "float" if self.field.type in FLOAT_TYPES else "integer"
+    kind: str
+    millis: str
 
 
 def columns_of(mapping: Mapping) -> dict[str, Column]:
     """Return the column of each field that is indexed, by the field's path."""
     kept = [mapping.fields[path] for path in sorted(mapping.fields)]
-    return {field.path: Column(field, f"f{number}") for number, field in enumerate(kept) if field.searchable}
+    return {field.path: _column(field, f"f{number}") for number, field in enumerate(kept) if field.searchable}
+
+
+def _column(field: Field, name: str) -> Column:
+    kind = "integer"
+    if field.type in ("keyword", "text"):
+        kind = field.type
+    elif field.type in FLOAT_TYPES:
+        kind = "float"
+    return Column(field, name, kind, name + "m" if field.type == "date_nanos" else name)
 
 
 def tantivy_schema(columns: Iterable[Column]) -> tantivy.Schema:
-    """Return the schema: the store's own columns and those of the fields."""
+    """Return the schema: the store's own columns and those of the fields.
+
+    Numbers are in columns only: their ranges need no inverted index, which would cost a third of the writing.
+    """
     builder = tantivy.SchemaBuilder()
     builder.add_text_field(ID, stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_bytes_field(SOURCE, stored=True)
@@ -83,44 +89,47 @@ def tantivy_schema(columns: Iterable[Column]) -> tantivy.Schema:
     builder.add_text_field(PRESENT, tokenizer_name="raw", index_option="basic")
     builder.add_text_field(SEVERAL, tokenizer_name="raw", index_option="basic")
     builder.add_text_field(NO_KEYWORD, fast=True, tokenizer_name="raw", index_option="basic")
-    builder.add_integer_field(NO_INTEGER, indexed=True, fast=True)
-    builder.add_float_field(NO_FLOAT, indexed=True, fast=True)
+    builder.add_integer_field(NO_INTEGER, fast=True)
+    builder.add_float_field(NO_FLOAT, fast=True)
     for column in columns:
         if column.kind == "keyword":
             builder.add_text_field(column.name, fast=True, tokenizer_name="raw", index_option="basic")
         elif column.kind == "text":
             builder.add_text_field(column.name, tokenizer_name="standard", index_option="position")
         elif column.kind == "float":
-            builder.add_float_field(column.name, indexed=True, fast=True)
+            builder.add_float_field(column.name, fast=True)
         else:
-            builder.add_integer_field(column.name, indexed=True, fast=True)
+            builder.add_integer_field(column.name, fast=True)
             if column.millis != column.name:
-                builder.add_integer_field(column.millis, indexed=True, fast=True)
+                builder.add_integer_field(column.millis, fast=True)
     return builder.build()
 
 
 def column_values(values: Flattened, columns: dict[str, Column]) -> dict[str, object]:
-    """Return a document's values by column name, sorted so that the first is the smallest."""
+    """Return a document's values by column name; of several, the smallest comes first."""
     result: dict[str, object] = {}
     several, present = [], []
     for path, found in values.items():
         column = columns.get(path)
         if column is None:
             continue
-        if column.kind == "text":
-            result[column.name] = found
-            present.append(column.name)
-            continue
-        terms = (
-            sorted({encode_term(str(value)) for value in found})
-            if column.kind == "keyword"
-            else sorted(found)
-        )
-        result[column.name] = terms
-        if len(terms) > 1:
-            several.append(column.name)
-        if column.millis != column.name:
-            result[column.millis] = [int(value) // NANOS_PER_MS for value in found]
+        name, kind = column.name, column.kind
+        if kind == "text":
+            result[name] = found
+            present.append(name)
+        elif isinstance(found, list):
+            terms = sorted({encode_term(str(v)) for v in found}) if kind == "keyword" else sorted(found)
+            result[name] = terms
+            if len(terms) > 1:
+                several.append(name)
+            if column.millis != name:
+                result[column.millis] = [int(value) // NANOS_PER_MS for value in found]
+        elif isinstance(found, str):
+            result[name] = encode_term(found)
+        else:
+            result[name] = found
+            if column.millis != name:
+                result[column.millis] = int(found) // NANOS_PER_MS
     if several:
         result[SEVERAL] = several
     if present:

@@ -22,7 +22,7 @@ def _bulk(call: Call) -> Answer:
 
 
 def _refresh(call: Call) -> str:
-    """Return the refresh parameter; here every commit is visible at once, at least what it asks for."""
+    """Return the refresh parameter; readers refresh by themselves, so that there is nothing to do for it."""
     value = call.parameters.get("refresh", "false")
     if value not in ("", "true", "false", "wait_for"):
         raise illegal_argument(f"Unknown value for refresh: [{value}].")

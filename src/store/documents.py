@@ -13,10 +13,11 @@ from vigie.store.errors import JsonObject, StoreError
 from vigie.store.mapping import DATE_TYPES, INTEGER_LIMITS, Field, Leaf, Mapping, ObjectNode
 
 Indexed = int | float | str
-Flattened = dict[str, list[Indexed]]
+Flattened = dict[str, Indexed | list[Indexed]]
 
-# Lucene refuses longer terms; tantivy would drop them without a word.
-_MAX_TERM_BYTES = 32_766
+# Lucene refuses terms above 32,766 bytes. tantivy would drop, without a word, those above 65,530, and ours
+# are hexadecimal: two bytes less.
+_MAX_TERM_BYTES = 32_764
 _STRUCT_CODES = {"float": "f", "half_float": "e"}
 
 
@@ -25,7 +26,7 @@ class _BadValueError(ValueError):
 
 
 def flatten(document: JsonObject, mapping: Mapping, doc_id: str) -> Flattened:
-    """Return the values of each mapped field, by path, converted to what is indexed.
+    """Return the value (or several) of each mapped field, by path, converted to what is indexed.
 
     Integers and booleans become int, dates nanoseconds (`date_nanos`) or milliseconds (`date`), floats are
     rounded to their type's precision. Raises a 400 document_parsing_exception or
@@ -43,8 +44,7 @@ def _flatten_object(source: JsonObject, node: ObjectNode, values: Flattened, doc
         if child is None:
             _flatten_unmapped(name, value, node, values, doc_id)
         elif isinstance(child, Leaf):
-            if value is not None or child.field.null_value is not None:
-                _flatten_leaf(value, child, values, doc_id)
+            _flatten_leaf(value, child, values, doc_id)
         elif child.enabled:
             _flatten_child(value, child, values, doc_id)
 
@@ -84,27 +84,38 @@ def _flatten_unmapped(name: str, value: object, node: ObjectNode, values: Flatte
 
 
 def _flatten_leaf(value: object, leaf: Leaf, values: Flattened, doc_id: str) -> None:
-    for part in _scalars(value):
-        for field in (leaf.field, *leaf.multi_fields):
-            chosen = field.null_value if part is None else part
-            if chosen is None:
-                continue
-            try:
-                converted = _CONVERTERS[field.type](chosen, field)
-            except _BadValueError as error:
-                raise _unparsable(
-                    f"failed to parse field [{field.path}] of type [{field.type}] in document with id "
-                    f"'{doc_id}'. Preview of field's value: '{_preview(chosen)}'",
-                    caused_by={"type": "illegal_argument_exception", "reason": str(error)},
-                ) from error
-            if converted is not None:
-                values.setdefault(field.path, []).append(converted)
+    if isinstance(value, list):
+        for part in value:
+            _flatten_leaf(part, leaf, values, doc_id)
+        return
+    _put(value, leaf.field, values, doc_id)
+    for field in leaf.multi_fields:
+        _put(value, field, values, doc_id)
 
 
-def _scalars(value: object) -> list[object]:
-    if not isinstance(value, list):
-        return [value]
-    return [scalar for part in value for scalar in _scalars(part)]
+def _put(value: object, field: Field, values: Flattened, doc_id: str) -> None:
+    """Convert one value and add it to those that the field has."""
+    if value is None:
+        value = field.null_value
+        if value is None:
+            return
+    try:
+        converted = _CONVERTERS[field.type](value, field)
+    except _BadValueError as error:
+        raise _unparsable(
+            f"failed to parse field [{field.path}] of type [{field.type}] in document with id '{doc_id}'. "
+            f"Preview of field's value: '{_preview(value)}'",
+            caused_by={"type": "illegal_argument_exception", "reason": str(error)},
+        ) from error
+    if converted is None:
+        return
+    held = values.get(field.path)
+    if held is None:
+        values[field.path] = converted
+    elif isinstance(held, list):
+        held.append(converted)
+    else:
+        values[field.path] = [held, converted]
 
 
 def _preview(value: object) -> str:
@@ -154,7 +165,7 @@ def _to_number(value: object) -> int | float | None:
 
 
 def _to_integer(value: object, field: Field) -> int | None:
-    number = _to_number(value)
+    number = value if type(value) is int else _to_number(value)
     if number is None:
         return None
     limit = INTEGER_LIMITS[field.type]

@@ -8,9 +8,11 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
+
+from loguru import logger
 
 from vigie.store import templates
 from vigie.store.catalog import Catalog, IndexEntry
@@ -44,7 +46,7 @@ class Engine:
         self._reaper.start()
 
     def close(self) -> None:
-        """Close all writers and give the directory free. Acknowledged documents are already durable."""
+        """Commit, close all writers and give the directory free."""
         self._stopping.set()
         self._reaper.join()
         with self._registry_lock:
@@ -129,7 +131,7 @@ class Engine:
     def _discard(self, entry: IndexEntry) -> None:
         opened = self._open.pop(entry.uuid, None)
         if opened is not None:
-            opened.close()
+            opened.close(keep=False)
         shutil.rmtree(self._indices_dir / entry.uuid, ignore_errors=True)
 
     def _remove_orphans(self) -> None:
@@ -142,16 +144,24 @@ class Engine:
 
     def _reap(self) -> None:
         while not self._stopping.wait(_REAPER_INTERVAL_SECONDS):
-            self.close_idle_writers(lambda: time.monotonic() - _IDLE_SECONDS)
+            try:
+                self.tidy(time.monotonic() - _IDLE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - the next write or search tells its caller
+                logger.opt(exception=error).error("committing in the background failed")
 
-    def close_idle_writers(self, idle_since: Callable[[], float]) -> None:
-        """Close writers unused since that moment of the monotonic clock, and the oldest beyond the bound."""
+    def tidy(self, idle_since: float) -> None:
+        """Commit what rests, and close writers unused since that moment of the monotonic clock.
+
+        Beyond the bound, the least recently used writers are closed too.
+        """
         with self._registry_lock:
             writing = [index for index in self._open.values() if index.is_open_for_writing]
         writing.sort(key=lambda index: index.last_write, reverse=True)
         for position, index in enumerate(writing):
-            if index.last_write < idle_since() or position >= _MAX_OPEN_WRITERS:
+            if index.last_write < idle_since or position >= _MAX_OPEN_WRITERS:
                 index.close_writers(wait_for_merges=True)
+            elif index.last_write < time.monotonic() - _REAPER_INTERVAL_SECONDS:
+                index.refresh()
 
 
 def _lock(data_dir: Path) -> TextIO:
@@ -166,8 +176,8 @@ def _lock(data_dir: Path) -> TextIO:
         file.close()
         process = f"process {owner}" if owner else "another process"
         raise StoreLockedError(
-            f"the store's data directory {data_dir} is in use by {process}: stop that one, or give another "
-            "directory"
+            f"the store's data directory {data_dir} is in use by {process}: stop that one, or set VIGIE_HOME "
+            "to another folder"
         ) from error
     file.truncate(0)
     file.write(str(os.getpid()))

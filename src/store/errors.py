@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from vigie.errors import VigieError
+
 JsonObject = dict[str, Any]
 
 
-class StoreLockedError(Exception):
+class StoreLockedError(VigieError):
     """The data directory belongs to another running store."""
 
 
-class PortInUseError(Exception):
+class PortInUseError(VigieError):
     """The address that the store should listen on is taken."""
 
 
-class NotLoopbackError(Exception):
+class NotLoopbackError(VigieError):
     """The store was asked to listen on an address that other machines can reach."""
 
 

@@ -93,16 +93,19 @@ class Generation:
         self._index.reload()
         self.searcher = self._index.searcher()
 
-    def rollback(self) -> None:
-        """Forget what was written since the last commit."""
-        if self._writer is not None:
-            self._writer.rollback()
-
     def close_writer(self, *, wait_for_merges: bool) -> None:
         """Give the writer's thread and memory back; a merge that is not waited for is begun again later."""
         writer, self._writer = self._writer, None
         if writer is not None and wait_for_merges:
             writer.wait_merging_threads()
+
+    def abandon(self) -> None:
+        """Drop the writer with what it has not committed, after an error.
+
+        Waiting is what makes tantivy let go of its lock at once: the error may still refer to the writer.
+        """
+        with contextlib.suppress(Exception):
+            self.close_writer(wait_for_merges=True)
 
     def locate(self, doc_ids: Sequence[str]) -> dict[str, tantivy.DocAddress]:
         """Return where those of the ids that exist are."""

@@ -129,7 +129,10 @@ def _get_settings(call: Call) -> Answer:
 
 
 def _refresh(call: Call) -> Answer:
-    shards = len(call.names())
+    indices = call.indices()
+    for index in indices:
+        index.refresh()
+    shards = len(indices)
     return Answer(200, {"_shards": {"total": shards, "successful": shards, "failed": 0}})
 
 
@@ -143,7 +146,9 @@ def _cat_row(call: Call, name: str, entry: IndexEntry) -> JsonObject:
     row: JsonObject = {"health": "green", "status": "open", "index": name, "uuid": entry.uuid}
     settings = _settings(name, entry)["index"]
     row |= {"pri": settings["number_of_shards"], "rep": settings["number_of_replicas"]}
-    return {**row, "docs.count": str(call.engine.index(name).document_count)}
+    index = call.engine.index(name)
+    index.refresh()
+    return {**row, "docs.count": str(index.document_count)}
 
 
 INDEX_ROUTES: tuple[Route, ...] = (

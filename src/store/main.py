@@ -73,7 +73,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise PortInUseError(
-                f"port {port} on {host} is in use: stop what listens there, or give another"
+                f"port {port} on {host} is in use: stop what listens there, or set ES_PORT"
             ) from error
         yield listener
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import tantivy
 
@@ -13,8 +12,7 @@ from vigie.store.catalog import matches
 from vigie.store.columns import ID, PRESENT, Column, encode_term
 from vigie.store.errors import JsonObject, ShardError, StoreError, illegal_argument, parsing, unknown_field
 from vigie.store.full_text import match_query, phrase_query, simple_query_string, term_of_text
-from vigie.store.generation import Generation
-from vigie.store.mapping import Mapping
+from vigie.store.query_context import QueryContext, any_of
 
 _BOOL_KEYS = frozenset({"must", "filter", "should", "must_not", "minimum_should_match", "boost"})
 # One UTF-8 character in hexadecimal, by its first digit: one to four bytes.
@@ -22,30 +20,6 @@ _ANY_CHARACTER = "(?:[0-7].|[cd].{3}|e.{5}|f.{7})"
 
 Query = tantivy.Query
 Must, Should, MustNot = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
-
-
-@dataclass(frozen=True, slots=True)
-class QueryContext:
-    """What a query is compiled for and runs on.
-
-    The generation with one snapshot of it, the index's name and present mapping (a field that it has and the
-    generation lacks is a field without values), and the present time in nanoseconds.
-    """
-
-    generation: Generation
-    searcher: tantivy.Searcher
-    index: str
-    now: int
-    mapping: Mapping
-
-    def column(self, path: str) -> Column | None:
-        """Return the column of a field; None when the field is not mapped."""
-        return self.generation.columns.get(path)
-
-    def count(self, query: Query) -> int:
-        """Return how many documents match."""
-        found = self.searcher.search(query, limit=1, count=True)
-        return int(found.count)  # type: ignore[attr-defined] # tantivy's type stub lacks it
 
 
 def compile_query(source: object, context: QueryContext) -> Query:
@@ -67,23 +41,6 @@ def compile_query(source: object, context: QueryContext) -> Query:
     if not isinstance(body, dict):
         raise parsing(f"[{name}] query malformed, no start_object after query name")
     return compiler(body, context)
-
-
-def all_of(*queries: Query) -> Query:
-    """Return the query of documents that match every one."""
-    return queries[0] if len(queries) == 1 else Query.boolean_query([(Must, query) for query in queries])
-
-
-def any_of(queries: list[Query]) -> Query:
-    """Return the query of documents that match at least one; none for an empty list."""
-    if not queries:
-        return Query.empty_query()
-    return queries[0] if len(queries) == 1 else Query.boolean_query([(Should, query) for query in queries])
-
-
-def none_of(query: Query) -> Query:
-    """Return the query of documents that do not match."""
-    return Query.boolean_query([(Must, Query.all_query()), (MustNot, query)])
 
 
 def exists(path: str, context: QueryContext) -> Query:

@@ -80,17 +80,12 @@ def equal_to(column: Column, value: object, generation: Generation, now: int) ->
     return integer_range(column, int(number), int(number), generation)
 
 
-def integer_range(
-    column: Column, low: int, high: int, generation: Generation, *, millis: bool = False
-) -> Query:
+def integer_range(column: Column, low: int, high: int, generation: Generation) -> Query:
     """Return the query of documents with a whole number from low to high, both included."""
     low, high = max(low, _MIN_LONG), min(high, _MAX_LONG)
     if low > high:
         return Query.empty_query()
-    name = column.millis if millis else column.name
-    if low == high:
-        return Query.term_query(generation.schema, name, low)
-    return Query.range_query(generation.schema, name, tantivy.FieldType.Integer, low, high)
+    return Query.range_query(generation.schema, column.name, tantivy.FieldType.Integer, low, high)
 
 
 def float_range(

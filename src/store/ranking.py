@@ -14,7 +14,7 @@ import tantivy
 
 from vigie.store.columns import SEQUENCE, SEVERAL, decode_term
 from vigie.store.errors import ShardError
-from vigie.store.query import Query, QueryContext, all_of, none_of
+from vigie.store.query_context import Query, QueryContext, all_of, none_of
 from vigie.store.sorting import ResolvedKey, SortKey, SortValue, equal_query, present_query
 
 _T = TypeVar("_T")

@@ -16,7 +16,8 @@ from vigie.store.errors import JsonObject, ShardError, StoreError, illegal_argum
 from vigie.store.generation import Generation, panics_caught
 from vigie.store.index import StoreIndex
 from vigie.store.mapping import Mapping
-from vigie.store.query import Query, QueryContext, all_of, compile_query
+from vigie.store.query import compile_query
+from vigie.store.query_context import Query, QueryContext, all_of
 from vigie.store.ranking import Ranked, best, in_order
 from vigie.store.settings import DEFAULT_RESULT_WINDOW
 from vigie.store.sorting import (
@@ -177,6 +178,7 @@ def _targets(indices: Sequence[StoreIndex], request: SearchRequest) -> list[_Tar
     now = time.time_ns()
     targets: list[_Target] = []
     for index in indices:
+        index.refresh()
         newest = index.generations[-1].mapping
         for generation in index.generations:
             context = QueryContext(generation, generation.searcher, index.name, now, newest)

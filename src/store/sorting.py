@@ -14,7 +14,7 @@ from vigie.store.dates import NANOS_PER_MS, DateFormat, date_format
 from vigie.store.errors import ShardError, parsing, unknown_field
 from vigie.store.full_text import term_of_text
 from vigie.store.mapping import DATE_TYPES, FLOAT_TYPES, NUMERIC_TYPES
-from vigie.store.query import Query, QueryContext, all_of, any_of, none_of
+from vigie.store.query_context import Query, QueryContext, all_of, any_of, none_of
 from vigie.store.ranges import Bounds, between, float_range, integer_range
 
 SortValue = int | float | str | None

@@ -36,36 +36,40 @@ local function fold(producer, chunk)
   end
 end
 
--- An entry that nobody numbered is in no ledger: its acknowledgement alone says that it is new.
-local function settle_strays(first, last, step, dead)
-  for at = first, last, step do
-    if redis.call('XACK', stream, group, ARGV[at]) == 1 then
-      strays = strays + 1
-      if dead then bury('', at) end
-    end
+-- An entry that nobody numbered, or under a number that its producer has not written, is in no ledger: its
+-- acknowledgement alone says that it is new.
+local function settle_stray(producer, at, dead)
+  if redis.call('XACK', stream, group, ARGV[at]) == 1 then
+    strays = strays + 1
+    if dead then bury(producer, at) end
   end
 end
 
 local function settle_numbered(producer, state, first, last, step)
   local folded_hash, chunks, fresh = prefix .. 'folded:' .. producer, {}, 0
+  local high = tonumber(redis.call('HGET', prefix .. 'producer:' .. producer, 'high') or '0')
   for at = first, last, step do
-    ids[#ids + 1] = ARGV[at]
     local position = tonumber(ARGV[at + 1]) - 1
-    local chunk = math.floor(position / size)
-    local known = chunks[chunk]
-    if not known then
-      known = {
-        folded = redis.call('HEXISTS', folded_hash, chunk .. ':indexed') == 1,
-        settled = bitmap(producer, 'settled', chunk), own = bitmap(producer, state, chunk), fresh = 0,
-      }
-      chunks[chunk] = known
-    end
-    local bit = position - chunk * size
-    if not known.folded and redis.call('SETBIT', known.settled, bit, 1) == 0 then
-      redis.call('SETBIT', known.own, bit, 1)
-      known.fresh = known.fresh + 1
-      fresh = fresh + 1
-      if state == 'dead' then bury(producer, at) end
+    if position >= high then
+      settle_stray(producer, at, state == 'dead')
+    else
+      ids[#ids + 1] = ARGV[at]
+      local chunk = math.floor(position / size)
+      local known = chunks[chunk]
+      if not known then
+        known = {
+          folded = redis.call('HEXISTS', folded_hash, chunk .. ':indexed') == 1,
+          settled = bitmap(producer, 'settled', chunk), own = bitmap(producer, state, chunk), fresh = 0,
+        }
+        chunks[chunk] = known
+      end
+      local bit = position - chunk * size
+      if not known.folded and redis.call('SETBIT', known.settled, bit, 1) == 0 then
+        redis.call('SETBIT', known.own, bit, 1)
+        known.fresh = known.fresh + 1
+        fresh = fresh + 1
+        if state == 'dead' then bury(producer, at) end
+      end
     end
   end
   for chunk, known in pairs(chunks) do
@@ -85,7 +89,7 @@ while at <= #ARGV do
   local step = state == 'dead' and 4 or 2
   local last = first + step * tonumber(ARGV[first - 1]) - 1
   if producer == '' then
-    settle_strays(first, last, step, state == 'dead')
+    for stray = first, last, step do settle_stray('', stray, state == 'dead') end
   else
     local fresh = settle_numbered(producer, state, first, last, step)
     if fresh > 0 then

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,3 +215,25 @@ def test_an_unusual_path_object_is_not_needed(tmp_path: Path) -> None:
         derive=None,
     )
     assert RecordReader(single).one(b'{"ONLINE": 1}') == {"ONLINE": 1}
+
+
+def test_very_many_fields_are_refused_as_one_fault(mixed: FeatureSchema) -> None:
+    """A record of 100,000 fields is not looked at field by field, alone or in a batch."""
+    reader = RecordReader(mixed)
+    reason = "must be an object with one value for each of 5 features; got 100005 fields"
+    many = {**VALID, **{f"x{number}": 1 for number in range(100_000)}}
+    assert faults(reader, json.dumps(many).encode()) == {"": reason}
+    assert reader.row(many) == Rejected(many, [{"field": "", "reason": reason}])
+    wide = json.dumps({"records": [VALID], **{f"x{number}": 1 for number in range(100)}}).encode()
+    with pytest.raises(Problem) as caught:
+        reader.rows(wide, 10)
+    assert len(caught.value.errors) == 20
+
+
+def test_a_refused_row_is_kept_as_it_was_sent(mixed: FeatureSchema) -> None:
+    """A whole number written as 1e30 is refused, and its row can still be written as JSON."""
+    row = {**VALID, "YEARS": 1e30}
+    rejected = RecordReader(mixed).row(row)
+    assert isinstance(rejected, Rejected)
+    assert rejected.row == row
+    assert orjson.loads(orjson.dumps(rejected.row)) == row

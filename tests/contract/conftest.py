@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -80,9 +81,9 @@ def es(store_url: str) -> Iterator[Elasticsearch]:
     client.close()
 
 
-@pytest.fixture
-def prefix(http: httpx.Client) -> Iterator[str]:
-    """A name prefix of this test's own; whatever begins with it is removed afterwards."""
+@contextlib.contextmanager
+def _own_prefix(http: httpx.Client) -> Iterator[str]:
+    """Give a name prefix and remove whatever begins with it afterwards."""
     name = f"contract-{uuid.uuid4().hex[:12]}"
     yield name
     rows = http.get(f"/_cat/indices/{name}*", params={"format": "json"}).json()
@@ -93,9 +94,11 @@ def prefix(http: httpx.Client) -> Iterator[str]:
             http.delete(f"/{kind}/{held['name']}")
 
 
-@pytest.fixture
-def make_index(es: Elasticsearch, prefix: str) -> Callable[..., str]:
-    """Create an index of this test, with documents whose ids are their positions from 1; return its name."""
+def _maker(es: Elasticsearch, prefix: str) -> Callable[..., str]:
+    """Return a function that creates an index under the prefix.
+
+    Documents get their positions from 1 as ids; the function returns the index's name.
+    """
 
     def make(
         documents: list[dict[str, Any]] | None = None,
@@ -117,6 +120,32 @@ def make_index(es: Elasticsearch, prefix: str) -> Callable[..., str]:
 
 
 @pytest.fixture
+def prefix(http: httpx.Client) -> Iterator[str]:
+    """A name prefix of this test's own."""
+    with _own_prefix(http) as name:
+        yield name
+
+
+@pytest.fixture
+def make_index(es: Elasticsearch, prefix: str) -> Callable[..., str]:
+    """Create an index of this test's own and return its name."""
+    return _maker(es, prefix)
+
+
+@pytest.fixture(scope="module")
+def module_prefix(http: httpx.Client) -> Iterator[str]:
+    """A name prefix that the tests of a module share, for indices that they only read."""
+    with _own_prefix(http) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def make_shared_index(es: Elasticsearch, module_prefix: str) -> Callable[..., str]:
+    """Create an index that the tests of a module only read, and return its name."""
+    return _maker(es, module_prefix)
+
+
+@pytest.fixture(scope="session")
 def ids(es: Elasticsearch) -> Callable[..., list[str]]:
     """Return the ids of a query's hits, sorted."""
 

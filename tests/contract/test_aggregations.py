@@ -24,14 +24,14 @@ DOCUMENTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(params=["one", "two"])
-def index(request: pytest.FixtureRequest, make_index: Callable[..., str], prefix: str) -> str:
+@pytest.fixture(scope="module", params=["one", "two"])
+def index(request: pytest.FixtureRequest, make_shared_index: Callable[..., str], module_prefix: str) -> str:
     """The documents in one index, or spread over two: results are the same."""
     if request.param == "one":
-        return make_index(DOCUMENTS)
-    make_index(DOCUMENTS[::2], name="a")
-    make_index(DOCUMENTS[1::2], name="b")
-    return f"{prefix}-*"
+        return make_shared_index(DOCUMENTS, name="one")
+    make_shared_index(DOCUMENTS[::2], name="two-a")
+    make_shared_index(DOCUMENTS[1::2], name="two-b")
+    return f"{module_prefix}-two-*"
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ INSTANTS = ["2026-11-20T10:30:45.123456781Z", "2026-11-20T23:59:59.999999999Z", 
 MILLIS = 1795170645123
 
 
-@pytest.fixture
-def index(make_index: Callable[..., str]) -> str:
+@pytest.fixture(scope="module")
+def index(make_shared_index: Callable[..., str]) -> str:
     """Three instants, as date_nanos and as date."""
-    return make_index([{"@timestamp": instant, "day": instant} for instant in INSTANTS])
+    return make_shared_index([{"@timestamp": instant, "day": instant} for instant in INSTANTS])
 
 
 @pytest.mark.parametrize(

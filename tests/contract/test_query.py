@@ -41,10 +41,10 @@ DOCUMENTS: list[dict[str, Any]] = [
 ALL = ["1", "2", "3", "4"]
 
 
-@pytest.fixture
-def index(make_index: Callable[..., str]) -> str:
+@pytest.fixture(scope="module")
+def index(make_shared_index: Callable[..., str]) -> str:
     """An index with four documents."""
-    return make_index(DOCUMENTS)
+    return make_shared_index(DOCUMENTS)
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def values(answer: Any) -> list[list[Any]]:
     return [hit["sort"] for hit in answer["hits"]["hits"]]
 
 
-@pytest.fixture
-def index(make_index: Callable[..., str]) -> str:
+@pytest.fixture(scope="module")
+def index(make_shared_index: Callable[..., str]) -> str:
     """Four documents, of which the last lacks most fields."""
-    return make_index(DOCUMENTS)
+    return make_shared_index(DOCUMENTS)
 
 
 def test_nanoseconds_are_exact(es: Elasticsearch, index: str) -> None:
@@ -195,9 +195,10 @@ def test_from_and_size(es: Elasticsearch, index: str) -> None:
 
 
 def test_sort_by_a_field_that_only_some_indices_have(
-    es: Elasticsearch, index: str, make_index: Callable[..., str], prefix: str
+    es: Elasticsearch, make_index: Callable[..., str], prefix: str
 ) -> None:
     """unmapped_type sorts an index without the field as if its documents lacked it; else it is refused."""
+    make_index(DOCUMENTS)
     make_index([{"other": 1}], fields={"other": {"type": "long"}}, name="other")
     sort = [{"number": {"order": "desc", "unmapped_type": "long"}}, {"tag": {"unmapped_type": "keyword"}}]
     answer = es.search(index=f"{prefix}-*", sort=sort)

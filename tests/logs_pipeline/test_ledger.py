@@ -253,3 +253,13 @@ def test_ranges_are_written_shortly() -> None:
     """Many ranges are counted, the first ones named."""
     assert ranges(spans([(1, 1), (3, 5)], 6)) == "4 (1, 3–5)"
     assert ranges(spans([(n, n) for n in range(1, 20, 2)], 20), most=2) == "10 (1, 3, …)"
+
+
+def test_lost_dead_letters_are_noticed(settings: Settings, stream: Stream) -> None:
+    """The letters are counted where they are: without them, dead events are unaccounted for."""
+    stream.write(PRODUCER, [Record(1, b"not an event")])
+    run_once(settings)
+    assert verify(settings).balanced
+    stream.client.delete(keys.DEAD_LETTERS)
+    report = verify(settings)
+    assert report.problems == ("api_dead holds 0 letters, 1 events are dead",)

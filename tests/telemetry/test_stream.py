@@ -362,3 +362,14 @@ def test_a_redis_that_is_away_is_said_at_once(own_redis: RedisServer) -> None:
     with pytest.raises(redis.ConnectionError):
         stream.write(PRODUCER, records(2, 2))
     assert time.monotonic() - started < 10  # redis-py's own default retries would hold a call for longer
+
+
+def test_a_number_its_producer_never_wrote_stays_outside_the_ledger(stream: Stream) -> None:
+    """An entry added by hand under a made-up number is settled as a stray: backlog and bound stay right."""
+    stream.write(PRODUCER, records(1, 2))
+    stream.client.xadd(keys.STREAM, {"producer": PRODUCER, "number": "9", "event": "{}"})
+    stream.client.xadd(keys.STREAM, {"producer": "foreign", "number": "1", "event": "{}"})
+    assert settle(stream, stream.read("worker", 10, 0)) == 2
+    totals = stream.ledger.totals()
+    assert (totals.settled, totals.strays, stream.backlog()) == (2, 2, 0)
+    assert stream.client.xpending(keys.STREAM, keys.GROUP)["pending"] == 0

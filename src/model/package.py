@@ -42,7 +42,7 @@ LIBRARIES = (*STRICT_LIBRARIES, "numpy", "scipy", "onnx", "onnxruntime", "skl2on
 PICKLES = {".pkl", ".pickle", ".joblib"}
 
 
-TRAIN_AGAIN = "train it with `make train`, an example with `make train MODEL=its folder`"
+TRAIN_AGAIN = "run `make train` (for an example: `make train MODEL=its folder`)"
 """What to do about a package that is not whole."""
 
 
@@ -162,7 +162,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise PackageError(f"{path}: no such folder; MODEL_PATH names a package, made by `make train`")
     if not file.is_file():
-        raise PackageError(f"{path}: no {MANIFEST}, it is not a trained package; {TRAIN_AGAIN}")
+        raise PackageError(f"{path}: no {MANIFEST}, the model is not trained yet; {TRAIN_AGAIN}")
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except ValidationError as error:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from vigie.model.model_loader import load_model
-from vigie.model.package import Manifest, PackageError, read_manifest, sha256, verify
+from vigie.model.package import TRAIN_AGAIN, Manifest, PackageError, read_manifest, sha256, verify
 from vigie.schema import SchemaError
 
 
@@ -60,27 +60,23 @@ def test_a_changed_or_missing_file_is_named(name: str, package: Path) -> None:
         file.write(b"\n")
     assert refusal(package) == (
         f"{package / name}: its SHA-256 is not the manifest's: it has changed since the model was trained; "
-        "run `make train`"
+        f"{TRAIN_AGAIN}"
     )
     (package / name).unlink()
-    assert refusal(package) == (
-        f"{package / name}: missing, though the manifest records it; run `make train`"
-    )
+    assert refusal(package) == (f"{package / name}: missing, though the manifest records it; {TRAIN_AGAIN}")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.skops", "schema.yaml"])
 def test_a_file_that_the_manifest_leaves_out_is_not_trusted(name: str, package: Path) -> None:
     """Dropping a hash from the manifest does not switch its check off."""
     change(package, lambda manifest: manifest["files"].pop(name))
-    assert refusal(package) == f"{package / name}: the manifest does not record it; run `make train`"
+    assert refusal(package) == f"{package / name}: the manifest does not record it; {TRAIN_AGAIN}"
 
 
 def test_an_untrained_model_says_how_to_train_it(package: Path) -> None:
     """A folder with only its schema is told apart from no folder."""
     (package / "manifest.json").unlink()
-    assert refusal(package) == (
-        f"{package}: no manifest.json, the model is not trained yet; run `make train`"
-    )
+    assert refusal(package) == (f"{package}: no manifest.json, the model is not trained yet; {TRAIN_AGAIN}")
     shutil.rmtree(package)
     assert refusal(package) == (
         f"{package}: no such folder; MODEL_PATH names a package, made by `make train`"

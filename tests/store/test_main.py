@@ -94,7 +94,7 @@ def test_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         port = taken.getsockname()[1]
         assert main(["--data", str(tmp_path / "data"), "--port", str(port)]) == 2
     assert capsys.readouterr().err == (
-        f"port {port} on 127.0.0.1 is in use: stop what listens there, or give another\n"
+        f"port {port} on 127.0.0.1 is in use: stop what listens there, or set ES_PORT\n"
     )
     assert not (tmp_path / "data").exists()
 

@@ -20,6 +20,8 @@ from tests.stack import Stack
 
 from vigie.telemetry.stream import Stream
 
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+"""The environment without what a make around the tests leaves in it."""
 STAMPS = [f"--old-file={sys.prefix}/{name}" for name in ("installed", "installed-dev")]
 """The environment is there: make must not install it again, least of all from a copy."""
 
@@ -31,7 +33,7 @@ def make(
     return subprocess.run(
         ["make", f"VENV={sys.prefix}", *STAMPS, *words],
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**OUTSIDE, **environment},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -109,7 +111,7 @@ def test_a_service_runs_in_the_foreground_until_sigterm(
     port_name, _, address = path.partition("=")
     one = Stack(tmp_path / "home", package_path)
     process = subprocess.Popen(
-        ["make", f"VENV={sys.prefix}", *STAMPS, target], cwd=ROOT, env={**os.environ, **one.environment}
+        ["make", f"VENV={sys.prefix}", *STAMPS, target], cwd=ROOT, env={**OUTSIDE, **one.environment}
     )
     try:
         url = f"http://127.0.0.1:{one.ports[port_name]}{address}"
@@ -136,7 +138,7 @@ def test_run_redis_keeps_its_data(tmp_path: Path, package_path: Path) -> None:
         process = subprocess.Popen(
             ["make", f"VENV={sys.prefix}", *STAMPS, "run-redis"],
             cwd=ROOT,
-            env={**os.environ, **one.environment},
+            env={**OUTSIDE, **one.environment},
         )
         try:
             wait_for(lambda: redis_answers(port), 20, "Redis")
@@ -231,7 +233,7 @@ def test_pipeline_continuous_indexes_until_it_is_stopped(stack: Stack) -> None:
     process = subprocess.Popen(
         ["make", f"VENV={sys.prefix}", *STAMPS, "pipeline-continuous"],
         cwd=ROOT,
-        env={**os.environ, **stack.environment},
+        env={**OUTSIDE, **stack.environment},
     )
     try:
         answer = json.loads(make("predict-test", **stack.environment).stdout)

@@ -20,7 +20,8 @@ from tests.stack import Stack
 
 from vigie.telemetry.stream import Stream
 
-OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+OF_MAKE = ("MAKE", "MFLAGS", "ARGS", "DATA", "MODEL", "STORE", "DEMO_")
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(OF_MAKE)}
 """The environment without what a make around the tests leaves in it."""
 STAMPS = [f"--old-file={sys.prefix}/{name}" for name in ("installed", "installed-dev")]
 """The environment is there: make must not install it again, least of all from a copy."""

@@ -44,6 +44,7 @@ def app(engine: Engine) -> Iterator[StoreApp]:
 def http(app: StoreApp) -> Iterator[httpx.Client]:
     """A client of the store, served by a thread of this process."""
     with listening("127.0.0.1", 0) as listener:
+        listener.listen()  # before the thread does: a request may be faster than its start
         server = uvicorn_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

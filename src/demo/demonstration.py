@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from watchfiles import PythonFilter, watch
 
+from vigie.demo.elasticsearch_node import ElasticsearchNode
 from vigie.demo.live import LiveLine
 from vigie.demo.services import applications, foundations
 from vigie.demo.supervisor import Supervisor
@@ -21,9 +23,15 @@ from vigie.schema import load_schema
 from vigie.settings import Settings
 
 FOUNDATION_DEADLINE_SECONDS = 30.0
+ELASTICSEARCH_DEADLINE_SECONDS = 120.0
+"""A JVM on a busy machine takes its time; on a quiet one it is up in five seconds."""
 APPLICATION_DEADLINE_SECONDS = 90.0
 TICK_SECONDS = 0.2
 TRAFFIC_SEED = 7
+
+
+StoreKind = Literal["embedded", "elasticsearch"]
+"""What answers on ES_PORT, unless ES_HOST names a server."""
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error
@@ -55,6 +63,7 @@ class Choices:
     seconds: float | None = None
     traffic: bool = True
     reload: bool = False
+    store: StoreKind = "embedded"
 
 
 def ensure_package(source: Path, settings: Settings, say: Callable[[str], None]) -> Path:
@@ -92,7 +101,8 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
     begin = time.monotonic()
     home = settings.api.vigie_home
     source = choices.model or settings.model.model_path
-    base, apps = list(foundations(settings)), list(applications(settings))
+    node = _elasticsearch(settings, choices, say)
+    base, apps = list(foundations(settings, node)), list(applications(settings))
     for service in (*base, *apps):
         service.demand_free_port()
     package = ensure_package(source, settings, say)
@@ -101,7 +111,8 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
     traffic: Traffic | None = None
     try:
         supervisor.start(base)
-        supervisor.await_ready([one.name for one in base], FOUNDATION_DEADLINE_SECONDS, pause)
+        deadline = ELASTICSEARCH_DEADLINE_SECONDS if node else FOUNDATION_DEADLINE_SECONDS
+        supervisor.await_ready([one.name for one in base], deadline, pause)
         supervisor.start(apps)
         supervisor.await_ready([one.name for one in apps], APPLICATION_DEADLINE_SECONDS, pause)
         if choices.traffic:
@@ -116,6 +127,14 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
             traffic.stop()
         supervisor.stop()
         say("everything is stopped")
+
+
+def _elasticsearch(
+    settings: Settings, choices: Choices, say: Callable[[str], None]
+) -> ElasticsearchNode | None:
+    if choices.store == "embedded" or settings.store.es_host is not None:
+        return None
+    return ElasticsearchNode.prepare(settings.api.vigie_home / "elasticsearch", settings.store.es_port, say)
 
 
 def _sample_traffic(settings: Settings, package: Path) -> Traffic:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import redis
 
+from vigie.demo.elasticsearch_node import ElasticsearchNode
 from vigie.demo.redis_server import redis_command
 from vigie.errors import VigieError
 from vigie.settings import Settings
@@ -59,18 +60,15 @@ def vigie(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "vigie.cli", *arguments)
 
 
-def foundations(settings: Settings) -> Iterator[Service]:
-    """Yield what the others stand on: the embedded Redis and store, unless the user named a server."""
+def foundations(settings: Settings, node: ElasticsearchNode | None = None) -> Iterator[Service]:
+    """Yield what the others stand on: the embedded Redis and store, unless the user named a server.
+
+    With `node`, that Elasticsearch takes the place of the embedded store.
+    """
     if settings.redis.redis_host is None and settings.redis.log_to_redis:
         yield embedded_redis(settings)
     if settings.store.es_host is None:
-        yield Service(
-            name="store",
-            command=vigie("store"),
-            ready=lambda: _answers(settings.store.url),
-            address=settings.store.url,
-            port=("ES_PORT", "127.0.0.1", settings.store.es_port),
-        )
+        yield embedded_store(settings) if node is None else elasticsearch(node)
 
 
 def applications(settings: Settings) -> Iterator[Service]:
@@ -103,6 +101,29 @@ def embedded_redis(settings: Settings) -> Service:
         command=tuple(redis_command(port, settings.api.vigie_home / "redis")),
         ready=lambda: _redis_answers(port),
         port=("REDIS_PORT", "127.0.0.1", port),
+        reloads=False,
+    )
+
+
+def embedded_store(settings: Settings) -> Service:
+    """Return the embedded store of `settings`."""
+    return Service(
+        name="store",
+        command=vigie("store"),
+        ready=lambda: _answers(settings.store.url),
+        address=settings.store.url,
+        port=("ES_PORT", "127.0.0.1", settings.store.es_port),
+    )
+
+
+def elasticsearch(node: ElasticsearchNode) -> Service:
+    """Return `node` as a service."""
+    return Service(
+        name="elasticsearch",
+        command=node.command(),
+        ready=node.ready,
+        address=node.url,
+        port=("ES_PORT", "127.0.0.1", node.port),
         reloads=False,
     )
 

@@ -12,7 +12,8 @@ FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 15.0
 LARGEST_BULK_BYTES: Final = 9 * 1024 * 1024
 """Below the 10 MB of common proxies; Elasticsearch itself takes 100 MB."""
-SMALLEST_BULK_BYTES: Final = 64 * 1024
+SMALLEST_BULK_BYTES: Final = 4 * 1024
+"""About one event: a store that takes no more at once still gets everything."""
 _FIRST_BULK_BYTES: Final = 4 * 1024 * 1024
 _MOST_DOCUMENTS: Final = 5000
 _GROWTH: Final = 1.25

@@ -1,13 +1,8 @@
-"""The store under contract: the embedded one, or the server that VIGIE_CONTRACT_URL names."""
+"""The store under contract: the embedded one, or with `--store=elasticsearch` a real one."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 from elasticsearch import Elasticsearch
+from tests.real_store import index_prefix, open_door
+from tests.store_proxy import CONTRACT
 
-STARTUP_SECONDS = 20.0
 FIELDS: dict[str, Any] = {
     "@timestamp": {"type": "date_nanos"},
     "day": {"type": "date"},
@@ -32,38 +28,25 @@ FIELDS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="session")
-def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the store that the contract is checked against."""
-    given = os.environ.get("VIGIE_CONTRACT_URL")
-    if given:
-        yield given.rstrip("/")
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = tmp_path_factory.mktemp("contract-store")
-    process = _start(data, port)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def store_url(store_url: str) -> Iterator[str]:
+    """The address of the store that the contract is checked against; what is asked of it is recorded."""
+    proxy = open_door(store_url, CONTRACT)
+    yield proxy.url
+    proxy.stop()
 
 
-def _start(data: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "vigie.store", "--data", str(data), "--port", str(port)]
-    process = subprocess.Popen(command)
-    deadline = time.monotonic() + STARTUP_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
-        except httpx.TransportError:
-            assert process.poll() is None, "the store ended while starting"
-            time.sleep(0.02)
-        else:
-            return process
-    process.terminate()
-    raise AssertionError("the store did not start in time")
+@pytest.fixture
+def whole_contract(request: pytest.FixtureRequest) -> bool:
+    """Whether every test of this folder was chosen to run."""
+    chosen = {item.path for item in request.session.items}
+    option = request.config.option
+    narrowed = (
+        option.keyword
+        or getattr(option, "lf", False)
+        or option.markexpr
+        or any("::" in one for one in request.config.args)
+    )
+    return not narrowed and set(Path(__file__).parent.glob("test_*.py")) <= chosen
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +67,7 @@ def es(store_url: str) -> Iterator[Elasticsearch]:
 @contextlib.contextmanager
 def _own_prefix(http: httpx.Client) -> Iterator[str]:
     """Give a name prefix and remove whatever begins with it afterwards."""
-    name = f"contract-{uuid.uuid4().hex[:12]}"
+    name = f"{index_prefix()}contract-{uuid.uuid4().hex[:12]}"
     yield name
     rows = http.get(f"/_cat/indices/{name}*", params={"format": "json"}).json()
     if rows:

@@ -102,6 +102,16 @@ def test_settings_are_texts(es: Elasticsearch, prefix: str) -> None:
     assert int(shown["creation_date"]) > 1_500_000_000_000
 
 
+def test_settings_of_the_open_indices_of_a_pattern(es: Elasticsearch, prefix: str) -> None:
+    """A pattern that matches nothing is no error; one that does gives each open index with its own id."""
+    assert es.indices.get_settings(index=f"{prefix}-*", expand_wildcards="open").body == {}
+    for name in ("a", "b"):
+        es.indices.create(index=f"{prefix}-{name}")
+    found = es.indices.get_settings(index=f"{prefix}-*", expand_wildcards="open")
+    assert set(found.body) == {f"{prefix}-a", f"{prefix}-b"}
+    assert len({about["settings"]["index"]["uuid"] for about in found.values()}) == 2
+
+
 def test_fields_are_added_to_an_index_with_documents(
     es: Elasticsearch, make_index: Callable[..., str], ids: Callable[..., list[str]]
 ) -> None:

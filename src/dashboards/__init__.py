@@ -1,0 +1,1 @@
+"""Dashboards from one specification: store queries, Kibana's saved objects, documentation."""

@@ -1,0 +1,380 @@
+"""The right answer of every panel, in plain Python over the events; nothing here reads the specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.dashboards.seed import Event, when
+
+from vigie.schema import FeatureSchema
+
+ZONE = ZoneInfo("Europe/Paris")
+"""Display time zone of the seeded installation."""
+WEEKDAYS = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """A percentile of some values, which stores compute each in their own way."""
+
+    values: tuple[float, ...]
+    percent: float
+
+    def accepts(self, answer: float | None) -> bool:
+        """Whether `answer` is within 2 % of the interpolated percentile, or within one value of it."""
+        if not self.values or answer is None:
+            return not self.values and answer is None
+        ordered = sorted(self.values)
+        place = self.percent / 100 * (len(ordered) - 1)
+        low, high = int(place), min(int(place) + 1, len(ordered) - 1)
+        exact = ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+        least, most = ordered[max(low - 1, 0)], ordered[min(high + 1, len(ordered) - 1)]
+        return least <= answer <= most or abs(answer - exact) <= 0.02 * abs(exact)
+
+
+Number = float | Percentile | None
+Table = dict[tuple[Any, ...], dict[str, Number]]
+"""Keys of a bucket → metric → value."""
+Measure = Callable[[list[Event]], dict[str, Number]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The events of the time asked for, and how it is cut."""
+
+    events: list[Event]
+    since: datetime
+    until: datetime
+    interval_seconds: int | None
+
+    @classmethod
+    def of(cls, events: Iterable[Event], since: datetime, until: datetime, interval: int | None) -> Asked:
+        """Return what is seen of `events` from `since` up to (not including) `until`."""
+        return cls([one for one in events if since <= when(one) < until], since, until, interval)
+
+    def kind(self, *kinds: str) -> list[Event]:
+        """Events of those kinds."""
+        return [one for one in self.events if one["data"]["kind"] in kinds]
+
+    @property
+    def answered(self) -> list[Event]:
+        """Predictions with an answer."""
+        return [one for one in self.kind("prediction") if one["data"]["status"] == "ok"]
+
+    @property
+    def requests(self) -> list[Event]:
+        """HTTP requests: a batch is one, its rows are none."""
+        return [one for one in self.kind("prediction", "request") if "batch_id" not in one["data"]]
+
+    @property
+    def reports(self) -> list[Event]:
+        """What processes say of themselves."""
+        return self.kind("service")
+
+    @property
+    def pipeline(self) -> list[Event]:
+        """The same of pipeline processes."""
+        return [one for one in self.reports if one["data"]["service"] == "pipeline"]
+
+    def by_time(self, events: list[Event], measure: Measure) -> Table:
+        """Measure every interval of the time asked for, the empty ones too."""
+        assert self.interval_seconds is not None
+        step = self.interval_seconds * 1000
+        groups = grouped(events, lambda one: [milliseconds(when(one)) // step * step])
+        first = milliseconds(self.since) // step * step
+        return {
+            (start,): measure(groups.get(start, [])) for start in range(first, milliseconds(self.until), step)
+        }
+
+
+def milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
+def grouped(events: Iterable[Event], keys: Callable[[Event], Iterable[Any]]) -> dict[Any, list[Event]]:
+    """Events by each of their keys."""
+    result: dict[Any, list[Event]] = {}
+    for one in events:
+        for key in keys(one):
+            result.setdefault(key, []).append(one)
+    return result
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """Arithmetic mean."""
+    found = list(values)
+    return sum(found) / len(found) if found else None
+
+
+def largest(values: Iterable[float]) -> float | None:
+    """Maximum."""
+    return max(values, default=None)
+
+
+def share(part: Iterable[bool]) -> float | None:
+    """Part of what is true."""
+    return mean(map(float, part))
+
+
+def of(events: list[Event], name: str) -> list[float]:
+    """Values of a key of the data."""
+    return [one["data"][name] for one in events]
+
+
+def metric(events: list[Event], name: str) -> list[float]:
+    """Values of a performance metric."""
+    return [one["data"]["performance_metrics"][name] for one in events]
+
+
+def percentile(values: Iterable[float], percent: float) -> Percentile:
+    """A percentile, to be compared with tolerance."""
+    return Percentile(tuple(values), percent)
+
+
+def one(**values: Number) -> Table:
+    """The table of a panel without buckets."""
+    return {(): values}
+
+
+def counted(groups: Mapping[Any, list[Event]], size: int, name: str = "predictions") -> Table:
+    """The `size` largest groups, largest first, then by key."""
+    order = sorted(groups, key=lambda key: (-len(groups[key]), key))[:size]
+    return {(key,): {name: len(groups[key])} for key in order}
+
+
+def by_range(events: list[Event], value: Callable[[Event], float], edges: list[float]) -> Table:
+    """Predictions from each edge up to the next, and from the last one on."""
+    ends = [*edges[1:], float("inf")]
+    return {
+        (low,): {"predictions": sum(low <= value(event) < high for event in events)}
+        for low, high in zip(edges, ends, strict=True)
+    }
+
+
+def label(event: Event) -> str:
+    """The class given."""
+    return str(event["data"]["result"]["label"])
+
+
+def statuses(events: list[Event]) -> dict[str, Number]:
+    """Requests by status."""
+    return {
+        name: sum(event["data"]["status"] == name for event in events)
+        for name in ("ok", "refused", "shed", "failed")
+    }
+
+
+def response_times(asked: Asked) -> Table:
+    """Per path, the ten most asked."""
+    groups = grouped(asked.requests, lambda event: [event["data"]["path"]])
+    return {
+        key: {
+            "requests": len(groups[key[0]]),
+            "mean": mean(of(groups[key[0]], "latency_ms")),
+            **{f"p{p}": percentile(of(groups[key[0]], "latency_ms"), p) for p in (50, 95, 99)},
+        }
+        for key in counted(groups, 10)
+    }
+
+
+def busy_hours(asked: Asked) -> Table:
+    """By hour and weekday, in the display time zone."""
+
+    def key(event: Event) -> list[tuple[str, str]]:
+        local = when(event).astimezone(ZONE)
+        return [(f"{local.hour:02}", WEEKDAYS[local.weekday()])]
+
+    groups = grouped(asked.answered, key)
+    return {both: {"predictions": len(groups[both])} for both in sorted(groups)}
+
+
+def model_versions(asked: Asked) -> Table:
+    """By name, version and runtime."""
+    groups = grouped(asked.answered, lambda event: [tuple(event["data"]["model"].values())])
+    return {
+        key: {
+            "predictions": len(events),
+            "latency": mean(of(events, "latency_ms")),
+            "inference": mean(metric(events, "inference_time_ms")),
+        }
+        for key, events in sorted(groups.items())
+    }
+
+
+def costly_functions(asked: Asked) -> Table:
+    """The ten with the largest own time."""
+    groups: dict[str, list[Event]] = {}
+    for event in asked.answered:
+        for function in event["data"]["performance_metrics"]["top_functions"] or ():
+            groups.setdefault(function["function"], []).append(function)
+    sums = {name: sum(part["own_ms"] for part in parts) for name, parts in groups.items()}
+    return {
+        (name,): {
+            "own": sums[name],
+            "cumulative": sum(part["cumulative_ms"] for part in groups[name]),
+            "calls": sum(part["calls"] for part in groups[name]),
+            "profiles": len(groups[name]),
+        }
+        for name in sorted(sums, key=lambda name: (-sums[name], name))[:10]
+    }
+
+
+def growth(asked: Asked, name: str) -> Table:
+    """Growth per minute of a counter of each pipeline process; one below its last value began again at 0."""
+    table: Table = {}
+    groups = grouped(asked.pipeline, lambda event: [event["data"]["producer"]])
+    for producer, events in groups.items():
+        before: Number = None
+        for (start,), values in asked.by_time(events, lambda part: {name: largest(of(part, name))}).items():
+            now, rate = values[name], None
+            assert asked.interval_seconds is not None
+            if isinstance(now, int) and isinstance(before, int):
+                rate = (now - before if now >= before else now) * 60 / asked.interval_seconds
+            table[start, producer] = {name: rate}
+            before = now
+    return table
+
+
+def backlogs(events: list[Event]) -> dict[str, Number]:
+    """The largest backlog per service."""
+    return {
+        service: largest(event["data"]["backlog"] for event in events if event["data"]["service"] == service)
+        for service in ("pipeline", "api", "ui")
+    }
+
+
+def processes(asked: Asked) -> Table:
+    """Per service."""
+    groups = grouped(asked.reports, lambda event: [event["data"]["service"]])
+    return {
+        (service,): {
+            "processes": len({event["data"]["producer"] for event in events}),
+            "reports": len(events),
+            "uptime": largest(of(events, "uptime_seconds")),
+        }
+        for service, events in sorted(groups.items())
+    }
+
+
+def spread(name: str) -> Callable[[Asked], Table]:
+    """Mean and p95 of a performance metric over time."""
+    return lambda asked: asked.by_time(
+        asked.answered, lambda e: {"mean": mean(metric(e, name)), "p95": percentile(metric(e, name), 95)}
+    )
+
+
+EXPECTED: dict[str, Callable[[Asked], Table]] = {
+    "predictions_answered": lambda asked: one(predictions=len(asked.answered)),
+    "positive_share": lambda asked: one(share=share(label(event) == "YES" for event in asked.answered)),
+    "mean_response_time": lambda asked: one(mean=mean(of(asked.requests, "latency_ms"))),
+    "error_rate": lambda asked: one(
+        share=share(event["data"]["status"] in ("failed", "shed") for event in asked.requests)
+    ),
+    "predictions_per_hour": lambda asked: asked.by_time(asked.answered, lambda e: {"predictions": len(e)}),
+    "answer_share": lambda asked: asked.by_time(
+        asked.answered,
+        lambda e: {
+            "class_0": sum(label(event) == "NO" for event in e),
+            "class_1": sum(label(event) == "YES" for event in e),
+        },
+    ),
+    "request_status": lambda asked: asked.by_time(asked.requests, statuses),
+    "response_time_by_path": response_times,
+    "busy_hours": busy_hours,
+    "features_present": lambda asked: counted(
+        grouped(
+            asked.answered,
+            lambda event: [
+                name
+                for name, value in event["data"]["input_data"].items()
+                if value == 1 and name not in ("AGE", "GENDER")
+            ],
+        ),
+        10,
+    ),
+    "model_versions": model_versions,
+    "mean_latency": lambda asked: one(mean=mean(of(asked.answered, "latency_ms"))),
+    "p95_latency": lambda asked: one(p95=percentile(of(asked.answered, "latency_ms"), 95)),
+    "mean_cpu_time": lambda asked: one(mean=mean(metric(asked.answered, "cpu_time_ms"))),
+    "largest_memory": lambda asked: one(maximum=largest(metric(asked.answered, "memory_mb"))),
+    "latency_over_time": lambda asked: asked.by_time(
+        asked.answered,
+        lambda e: {
+            "mean": mean(of(e, "latency_ms")),
+            **{f"p{p}": percentile(of(e, "latency_ms"), p) for p in (50, 95, 99)},
+        },
+    ),
+    "inference_time_over_time": spread("inference_time_ms"),
+    "cpu_time_over_time": spread("cpu_time_ms"),
+    "memory_over_time": lambda asked: asked.by_time(
+        asked.answered,
+        lambda e: {"mean": mean(metric(e, "memory_mb")), "maximum": largest(metric(e, "memory_mb"))},
+    ),
+    "memory_delta_over_time": lambda asked: asked.by_time(
+        asked.answered, lambda e: {"maximum": largest(metric(e, "memory_delta_mb"))}
+    ),
+    "costly_functions": costly_functions,
+    "predicted_share": lambda asked: asked.by_time(
+        asked.answered, lambda e: {"share": share(label(event) == "YES" for event in e)}
+    ),
+    "probability_distribution": lambda asked: by_range(
+        asked.answered,
+        lambda event: event["data"]["result"]["probability"],
+        [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    ),
+    "refused_fields": lambda asked: counted(
+        grouped(
+            [event for event in asked.kind("prediction") if event["data"]["status"] == "refused"],
+            lambda event: {error["field"] for error in event["data"]["errors"]},
+        ),
+        10,
+    ),
+    "distribution_age": lambda asked: by_range(
+        asked.answered,
+        lambda event: event["data"]["input_data"]["AGE"],
+        [float(age) for age in range(0, 120, 10)],
+    ),
+    "mean_age": lambda asked: asked.by_time(
+        asked.answered, lambda e: {"mean": mean(event["data"]["input_data"]["AGE"] for event in e)}
+    ),
+    "largest_backlog": lambda asked: one(maximum=largest(of(asked.pipeline, "backlog"))),
+    "largest_lag": lambda asked: one(maximum=largest(of(asked.pipeline, "lag_ms"))),
+    "processes_reporting": lambda asked: one(
+        processes=len({event["data"]["producer"] for event in asked.reports})
+    ),
+    "throughput": lambda asked: growth(asked, "indexed"),
+    "retries": lambda asked: {
+        keys: {"retried": value["retried"]} for keys, value in growth(asked, "retried").items()
+    },
+    "backlog_over_time": lambda asked: asked.by_time(asked.reports, backlogs),
+    "lag_over_time": lambda asked: asked.by_time(
+        asked.pipeline, lambda e: {"maximum": largest(of(e, "lag_ms"))}
+    ),
+    "events_stored": lambda asked: asked.by_time(
+        asked.kind("prediction", "request", "log"),
+        lambda e: {
+            kind: sum(event["data"]["kind"] == kind for event in e)
+            for kind in ("prediction", "request", "log")
+        },
+    ),
+    "processes": processes,
+}
+"""Panel → its right answer; those on a two-valued input are in `expected_answers`."""
+
+
+def expected_answers(schema: FeatureSchema) -> dict[str, Callable[[Asked], Table]]:
+    """Return the right answer of every panel of the reference model."""
+
+    def share_of(name: str) -> Callable[[Asked], Table]:
+        return lambda asked: asked.by_time(
+            asked.answered,
+            lambda e: {"share": mean(event["data"]["input_data"][name] for event in e)},
+        )
+
+    binary = [name for name in schema.names if name != "AGE"]
+    return {**EXPECTED, **{f"share_{name.lower()}": share_of(name) for name in binary}}

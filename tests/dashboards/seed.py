@@ -1,0 +1,191 @@
+"""Two days of events, made from a fixed seed: what the panels' answers are computed from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vigie.schema import FeatureSchema
+
+Event = dict[str, Any]
+
+START = datetime(2026, 11, 17, tzinfo=UTC)
+DAYS = 2
+FROM_SERVICES = START + timedelta(hours=30)
+"""When the processes begin to report; they do for an hour and a half."""
+FUNCTIONS = [f"part_{letter}" for letter in "abcdefghijklmn"]
+PATHS = [
+    "/logs",
+    "/model",
+    "/metrics-like",
+    "/unknown",
+    "/predict/history",
+    *(f"/rare/{n}" for n in range(8)),
+]
+PRODUCERS = {
+    "api": ["a0000000-0000-4000-8000-000000000001", "a0000000-0000-4000-8000-000000000002"],
+    "ui": ["b0000000-0000-4000-8000-000000000001"],
+    "pipeline": ["c0000000-0000-4000-8000-000000000001", "c0000000-0000-4000-8000-000000000002"],
+}
+
+
+def seeded_events(schema: FeatureSchema) -> list[Event]:
+    """Return the events, as they are in the stream, with some before and after the two days."""
+    source = Source(schema)
+    return [*source.requests(), *source.batches(), *source.logs(), *source.reports()]
+
+
+def when(event: Event) -> datetime:
+    """Return the event's time."""
+    return datetime.fromisoformat(event["timestamp"])
+
+
+class Source:
+    """Makes events; each has a producer and the next number of it."""
+
+    def __init__(self, schema: FeatureSchema) -> None:
+        self._schema = schema
+        self._random = random.Random(20261117)
+        self._numbers: dict[str, int] = {}
+
+    def requests(self) -> Iterator[Event]:
+        """Predictions and other requests of every status, some of them outside the two days."""
+        for _ in range(700):
+            moment = START + timedelta(hours=self._random.triangular(-6, 24 * DAYS + 6, 30))
+            if self._random.random() < 0.7:
+                yield self._prediction(moment)
+            else:
+                yield self._request(moment, self._random.choices(PATHS, range(len(PATHS), 0, -1))[0])
+        edge = START + timedelta(days=DAYS)
+        for moment in (START, edge - timedelta(microseconds=1), edge, START - timedelta(microseconds=1)):
+            yield self._prediction(moment)
+
+    def batches(self) -> Iterator[Event]:
+        """Calls of /predict/batch with their rows, each row with its share of the time."""
+        for number in range(12):
+            moment = START + timedelta(hours=self._random.uniform(0, 24 * DAYS))
+            call = self._request(moment, "/predict/batch", ok=True)
+            for _ in range(4):
+                row = self._prediction(moment, path="/predict/batch")
+                row["data"]["batch_id"] = call["data"]["transaction_id"]
+                yield row
+            call["data"]["correlation_id"] = f"batch-{number}"
+            yield call
+
+    def logs(self) -> Iterator[Event]:
+        """Application logs."""
+        for _ in range(60):
+            moment = START + timedelta(hours=self._random.uniform(0, 24 * DAYS))
+            data = {"kind": "log", "service": "api", "logger": "vigie", "line": 3}
+            yield self._event(moment, "api", data, "something was done")
+
+    def reports(self) -> Iterator[Event]:
+        """What the processes say of themselves every 30 s; the second pipeline process began anew once."""
+        counters = dict.fromkeys(PRODUCERS["pipeline"], (0, 0))
+        for tick in range(180):
+            moment = FROM_SERVICES + timedelta(seconds=30 * tick + 7)
+            for service, producers in PRODUCERS.items():
+                for producer in producers:
+                    data: Event = {
+                        "kind": "service", "service": service, "dropped": 0, "uptime_seconds": 30.0 * tick + 2,
+                        "backlog": self._random.randrange(0, 400),
+                    }  # fmt: skip
+                    if service == "pipeline":
+                        restarted = producer == producers[1] and tick == 100
+                        indexed, retried = (0, 0) if restarted else counters[producer]
+                        indexed += self._random.randrange(0, 90)
+                        retried += self._random.choice([0, 0, 0, 5])
+                        counters[producer] = (indexed, retried)
+                        data |= {
+                            "indexed": indexed, "read": indexed + 3, "retried": retried, "dead": 0,
+                            "lag_ms": round(self._random.uniform(0, 5000), 3),
+                        }  # fmt: skip
+                    yield self._event(moment, service, data, "a report", producer)
+
+    def _prediction(self, moment: datetime, path: str = "/predict") -> Event:
+        chosen = self._random.choices(["ok", "refused", "failed", "shed"], [90, 6, 2, 2])[0]
+        first_day = moment < START + timedelta(days=1)
+        data: Event = {
+            "kind": "prediction",
+            **self._exchange(path, chosen),
+            "model": {
+                "name": self._schema.name,
+                "version": "1.0.0" if first_day else "1.1.0",
+                "runtime": self._random.choice(["onnx", "sklearn"]),
+            },
+        }
+        if chosen == "refused":
+            fields = self._random.sample(self._schema.names, self._random.randint(1, 2))
+            data["errors"] = [{"field": name, "reason": "out of range"} for name in [*fields, fields[0]]]
+            data["rejected_input"] = {"anything": True}
+        elif chosen == "ok":
+            data |= self._answer(data)
+        return self._event(moment, "api", data, "a prediction")
+
+    def _answer(self, data: Event) -> Event:
+        record = {
+            feature.name: self._random.randint(20, 120)
+            if feature.type == "integer"
+            else int(self._random.random() < 0.2 + 0.05 * position)
+            for position, feature in enumerate(self._schema.features)
+        }
+        probability = self._random.choice([0.0, 0.5, 1.0, *(self._random.random() for _ in range(7))])
+        position = int(probability >= 0.5)
+        profiled = self._random.random() < 0.3
+        functions = [
+            {"rank": rank, "function": name, "file": "model/a.py", "line": 1, "calls": self._random.randint(1, 9),
+             "own_ms": round(self._random.uniform(0.01, 2), 4), "cumulative_ms": round(self._random.uniform(2, 4), 4)}
+            for rank, name in enumerate(self._random.sample(FUNCTIONS, 5), start=1)
+        ]  # fmt: skip
+        return {
+            "input_data": record,
+            "result": {
+                "prediction": position,
+                "label": self._schema.target.classes[position],
+                "probability": probability,
+                "confidence": max(probability, 1 - probability),
+            },
+            "performance_metrics": {
+                "transaction_id": data["transaction_id"],
+                "inference_time_ms": round(self._random.lognormvariate(-2, 0.6), 4),
+                "cpu_time_ms": round(self._random.lognormvariate(-1.5, 0.5), 4),
+                "memory_mb": round(120 + self._random.random() * 30, 2),
+                "memory_delta_mb": round(self._random.gauss(0, 0.5), 3),
+                "latency_ms": data["latency_ms"],
+                "function_calls": 40 if profiled else None,
+                "top_functions": functions if profiled else None,
+            },
+            "stages": {"validate_ms": 0.1, "predict_ms": 0.2},
+            "batch_size": 1,
+            "profiled": profiled,
+            "profile_reason": "budget",
+            "weight": int(profiled),
+        }
+
+    def _request(self, moment: datetime, path: str, *, ok: bool = False) -> Event:
+        chosen = "ok" if ok else self._random.choices(["ok", "refused", "failed"], [85, 12, 3])[0]
+        return self._event(moment, "api", {"kind": "request", **self._exchange(path, chosen)}, "a request")
+
+    def _exchange(self, path: str, status: str) -> Event:
+        return {
+            "transaction_id": f"01900000-0000-7000-8000-{self._random.getrandbits(48):012x}",
+            "method": "POST",
+            "path": path,
+            "status": status,
+            "status_code": {"ok": 200, "refused": 422, "failed": 500, "shed": 503}[status],
+            "latency_ms": round(self._random.lognormvariate(1.0, 0.8), 4),
+        }
+
+    def _event(
+        self, moment: datetime, service: str, data: Event, message: str, producer: str | None = None
+    ) -> Event:
+        producer = producer or self._random.choice(PRODUCERS[service])
+        number = self._numbers[producer] = self._numbers.get(producer, 0) + 1
+        return {
+            "timestamp": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": "INFO",
+            "message": message,
+            "data": {"producer": producer, "number": number, **data},
+        }

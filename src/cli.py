@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 import typer
@@ -64,11 +64,15 @@ def demo(
     ] = None,
     traffic: Annotated[bool, typer.Option(envvar="DEMO_TRAFFIC", help="Send sample traffic.")] = True,
     reload: Annotated[bool, typer.Option(help="Restart the services when a source file changes.")] = False,
+    store_kind: Annotated[
+        Literal["embedded", "elasticsearch"],
+        typer.Option("--store", envvar="STORE", help="What keeps the documents, unless ES_HOST is set."),
+    ] = "embedded",
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C."""
     from vigie.demo.demonstration import Choices, run
 
-    run(settings_with_home(), Choices(model, seconds, traffic, reload), say)
+    run(settings_with_home(), Choices(model, seconds, traffic, reload, store_kind), say)
 
 
 @app.command()
@@ -135,14 +139,59 @@ def train(
 
 
 @app.command()
-def provision() -> None:
-    """Put the index templates and aliases into the store."""
-    from vigie.logs_pipeline.templates import provision as apply_templates
+def provision(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Holds panels.yaml, alerts.yaml and other saved objects.")
+    ] = Path("kibana"),
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to wait for the store, and for Kibana.")
+    ] = 180,
+) -> None:
+    """Put templates into the store; data views, dashboards and rules into Kibana if there is one."""
+    from vigie.logs_pipeline.provision import provision_all
     from vigie.schema import load_schema
 
     settings = load_settings()
-    for change in apply_templates(settings, load_schema(settings.model.model_path)):
+    schema = load_schema(settings.model.model_path)
+    for change in provision_all(settings, schema, folder, wait, say):
         say(str(change))
+
+
+@app.command()
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be dropped.")] = False,
+) -> None:
+    """Drop the indices that are older than RETENTION_DAYS, as the pipeline does every hour."""
+    from vigie.logs_pipeline.retention import apply_retention
+
+    drops = apply_retention(load_settings(), dry_run=dry_run)
+    for drop in drops:
+        say(str(drop))
+    if not drops:
+        say("no index is older than RETENTION_DAYS")
+
+
+@app.command()
+def dashboards(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Holds panels.yaml and gets dashboards.ndjson.")
+    ] = Path("kibana"),
+) -> None:
+    """Write Kibana's saved objects for the served model from the specification of the panels."""
+    from vigie.dashboards.fields import check_fields, field_types
+    from vigie.dashboards.kibana import DASHBOARDS_FILE, PANELS_FILE, as_ndjson, saved_objects, write
+    from vigie.dashboards.specification import load_specification
+    from vigie.logs_pipeline.indices import MESSAGE, index_mappings
+    from vigie.schema import load_schema
+
+    settings = load_settings()
+    schema = load_schema(settings.model.model_path)
+    specification = load_specification(folder / PANELS_FILE, schema)
+    types = field_types(index_mappings(), schema, MESSAGE)
+    check_fields(specification, types)
+    objects = saved_objects(specification, types, settings.store.es_index_prefix)
+    written = write(folder / DASHBOARDS_FILE, as_ndjson(objects))
+    say(f"{folder / DASHBOARDS_FILE}: {'written' if written else 'unchanged'}, {len(objects)} objects")
 
 
 @pipeline_app.command("once")
@@ -164,6 +213,21 @@ def pipeline_run() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     run_continuously(load_settings(), stop)
+
+
+@pipeline_app.command("status")
+def pipeline_status(
+    here: Annotated[bool, typer.Option("--here", help="Only the workers of this machine.")] = False,
+) -> None:
+    """Show the workers that live and what they did; exit status 1 when there is none."""
+    from vigie.logs_pipeline.living import described, living_workers
+
+    workers = living_workers(load_settings().redis, here=here)
+    for worker in workers:
+        say(described(worker))
+    if not workers:
+        say("no worker lives" + (" on this machine" if here else ""))
+        raise typer.Exit(UNHEALTHY)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from vigie.settings import Settings
 from vigie.telemetry import application_log
 from vigie.telemetry.emitter import Emitter, EmitterStatus
 from vigie.telemetry.event import ModelIdentity
+from vigie.telemetry.service_report import ServiceReports
 
 
 class Service:
@@ -40,6 +41,7 @@ class Service:
         self.health = Health(self.model, self._status, settings)
 
         self._emitter: Emitter | None = None
+        self._reports: ServiceReports | None = None
 
     @property
     def emitter(self) -> Emitter:
@@ -56,12 +58,16 @@ class Service:
         self._emitter = Emitter.start(self.settings, "api")
         self.recorder.attach(self._emitter)
         application_log.install(self._emitter, "api", self.settings.api.log_level)
+        self._reports = ServiceReports(self._emitter, "api")
+        self._reports.start()
 
     async def stop(self) -> None:
         """Ship what can be shipped, and close everything."""
         self.predictor.close()
         self.logs.close()
         await self.health.close()
+        if self._reports is not None:
+            await asyncio.to_thread(self._reports.stop)
         await asyncio.to_thread(self.emitter.stop)
 
 

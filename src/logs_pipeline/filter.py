@@ -23,13 +23,17 @@ Fields = dict[str, Any]
 
 LARGEST_EVENT_BYTES: Final = 1024 * 1024
 """An event of the platform stays below 50 KB; its documents must fit into one bulk of 10 MB."""
-KINDS: Final = ("log", "prediction", "request")
+KINDS: Final = ("log", "prediction", "request", "service")
 DAYS: Final = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
 _TEXTS: Final = ("timestamp", "level", "message")
 _OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages")
 _COMMON: Final = (
     "transaction_id", "correlation_id", "batch_id", "subject_id", "method", "path", "status_code", "status",
     "latency_ms", "model",
+)  # fmt: skip
+_REPORTED: Final = (
+    "service", "backlog", "lag_ms", "read", "indexed", "retried", "dead", "dropped",
+    "observer_us_per_request", "uptime_seconds",
 )  # fmt: skip
 _MEASURED: Final = ("stages", "batch_size", "profiled", "profile_reason", "weight")
 
@@ -107,6 +111,8 @@ def check_shape(event: Fields, _: Context) -> Fields:
         raise PoisonError("data is missing or not an object")
     if data.get("kind") not in KINDS:
         raise PoisonError(f"data.kind is not one of {', '.join(KINDS)}")
+    if data["kind"] == "service" and not isinstance(data.get("service"), str):
+        raise PoisonError("data.service of a report is missing or not a text")
     for name in _OBJECTS:
         if not isinstance(data.get(name, {}), dict | None):
             raise PoisonError(f"data.{name} is not an object")
@@ -167,7 +173,9 @@ Built = Iterable[tuple[str, str, Fields]]
 
 
 def log_document(event: Fields, _: Context) -> Built:
-    """Every event, whole, for audit and debugging."""
+    """Every event, whole, for audit and debugging; but for the reports, which say nothing of a request."""
+    if event["data"]["kind"] == "service":
+        return
     data = {name: value for name, value in event["data"].items() if name != "kind"}
     yield LOGS, "", {**data, **event["common"], "doc_type": event["data"]["kind"]}
 
@@ -206,12 +214,19 @@ def function_documents(event: Fields, _: Context) -> Built:
         yield PERFS, f"-function-{position}", {**function, **event["common"], "doc_type": "function"}
 
 
+def service_document(event: Fields, _: Context) -> Built:
+    """A process's report on itself."""
+    if event["data"]["kind"] == "service":
+        yield PERFS, "", {**_chosen(event["data"], _REPORTED), **event["common"], "doc_type": "service"}
+
+
 Builder = Callable[[Fields, Context], Built]
 BUILDERS: Final[tuple[Builder, ...]] = (
     log_document,
     message_document,
     performance_document,
     function_documents,
+    service_document,
 )
 
 

@@ -124,7 +124,7 @@ class Indexer:
             if fault.trips:
                 tripping = fault
             if fault.ruling == "done":
-                line.job.stored[line.document.index] += 1
+                line.job.stored[line.document.physical] += 1
                 line.job.open -= 1
                 self._stored += 1
             elif fault.ruling == "dead" or (fault.ruling == "unclear" and self._guilty(line)):

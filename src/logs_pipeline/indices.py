@@ -1,4 +1,4 @@
-"""The three indices: their fields, declared once."""
+"""The indices: their fields, declared once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any, Final
 LOGS: Final = "ml-api-logs"
 MESSAGE: Final = "ml-api-message"
 PERFS: Final = "ml-api-perfs"
+ALERTS: Final = "ml-api-alerts"
 INDICES: Final = (LOGS, MESSAGE, PERFS)
+"""The indices of the events."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
 
 FieldMapping = Mapping[str, Any]
@@ -103,6 +105,16 @@ _PERFS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "calls": _LONG,
     "own_ms": _DOUBLE,
     "cumulative_ms": _DOUBLE,
+    "service": _KEYWORD,
+    "backlog": _LONG,
+    "lag_ms": _DOUBLE,
+    "read": _LONG,
+    "indexed": _LONG,
+    "retried": _LONG,
+    "dead": _LONG,
+    "dropped": _LONG,
+    "observer_us_per_request": _DOUBLE,
+    "uptime_seconds": _DOUBLE,
 }
 
 OWN_FIELDS: Final[Mapping[str, Mapping[str, FieldMapping]]] = {
@@ -112,7 +124,20 @@ OWN_FIELDS: Final[Mapping[str, Mapping[str, FieldMapping]]] = {
 }
 """Index → the fields it has beside the common ones."""
 
+ALERT_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "@timestamp": {"type": "date_nanos"},
+    "rule": _KEYWORD,
+    "severity": _KEYWORD,
+    "metric": _KEYWORD,
+    "value": _DOUBLE,
+    "threshold": _DOUBLE,
+    "message": _TEXT,
+    "state": _KEYWORD,
+}
+"""Fields of ml-api-alerts, whose documents are no events: Kibana's rules write them."""
+
 
 def index_mappings() -> dict[str, dict[str, FieldMapping]]:
     """Return index → field → its mapping; `input_data` of ml-api-message takes each model's features."""
-    return {index: {**COMMON_FIELDS, **OWN_FIELDS[index]} for index in INDICES}
+    events = {index: {**COMMON_FIELDS, **OWN_FIELDS[index]} for index in INDICES}
+    return {**events, ALERTS: dict(ALERT_FIELDS)}

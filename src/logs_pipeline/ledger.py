@@ -8,7 +8,7 @@ where it arrives, so a busy healthy system passes; a number that is nowhere is m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -80,10 +80,7 @@ class Report:
                 {"producer": row.producer, "role": row.role, **{name: getattr(row, name) for name in COLUMNS}}
                 for row in self.rows
             ],
-            "documents": [
-                {"index": found.index, "expected": found.expected, "stored": found.stored}
-                for found in self.documents
-            ],
+            "documents": [asdict(found) for found in self.documents],
             "problems": list(self.problems),
             "notes": list(self.notes),
         }
@@ -158,7 +155,7 @@ def verify(settings: Settings) -> Report:
     stream = Stream.open(settings.redis, timeout=10.0)
     try:
         accounts = measure(stream, {found.producer: found for found in survey(settings.api.vigie_home)})
-        documents, in_store = compare(settings, stream, accounts)
+        in_store = compare(settings, stream, accounts)
         letters, totals = stream.dead_count(), stream.ledger.totals()
     except redis.RedisError as error:
         host, port = settings.redis.address
@@ -167,13 +164,13 @@ def verify(settings: Settings) -> Report:
     buried = sum(account.bits.counts["dead"] for account in accounts)
     if not buried <= letters <= totals.dead + totals.strays:
         problems.append(f"api_dead holds {letters:,} letters, {buried:,} events are dead")
-    notes = []
+    notes = list(in_store.notes)
     if totals.strays:
         notes.append(f"{totals.strays} entries had no producer and number: they are dead letters")
     if totals.vanished:
         notes.append(f"{totals.vanished} pending entries were deleted from the stream by somebody else")
     rows = tuple(account.row() for account in accounts)
-    return Report(rows, tuple(documents), (*problems, *in_store), tuple(notes))
+    return Report(rows, in_store.documents, (*problems, *in_store.problems), tuple(notes))
 
 
 def measure(stream: Stream, journals: Mapping[str, JournalSurvey]) -> list[Account]:

@@ -27,6 +27,8 @@ from vigie.logs_pipeline.collector import MIN_IDLE_MS, Collector
 from vigie.logs_pipeline.features import PresentFeatures
 from vigie.logs_pipeline.filter import Context
 from vigie.logs_pipeline.indexer import Indexer
+from vigie.logs_pipeline.report import measure
+from vigie.logs_pipeline.retention import RetentionError, apply_retention
 from vigie.logs_pipeline.routing import Epochs
 from vigie.logs_pipeline.store_client import connect_store, fault_of
 from vigie.logs_pipeline.templates import Provisioner
@@ -34,8 +36,10 @@ from vigie.logs_pipeline.worker import Worker
 from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import Settings
 from vigie.telemetry.destination import RedisDestination
+from vigie.telemetry.emitter import Emitter
 from vigie.telemetry.flusher import adopt_all
 from vigie.telemetry.pipeline_status import Counts, silence
+from vigie.telemetry.service_report import FIRST_SECONDS, PERIOD_SECONDS, ServiceReports
 from vigie.telemetry.stream import Stream
 from vigie.telemetry.stream_reader import position
 
@@ -43,7 +47,12 @@ PATIENCE_SECONDS: Final = 30.0
 """How long a single run waits without any progress before it says what stands in its way."""
 IDLE_CONSUMER_MS: Final = 600_000
 """A consumer that holds nothing and has been silent for this long is removed."""
-_HOUSEKEEPING_SECONDS: Final = 10.0
+FLUSH_SECONDS: Final = 1.0
+"""How long the last report may take to reach Redis; what is left stays in the journal."""
+RETENTION_SECONDS: Final = 3600.0
+"""How often expired indices are looked for; the first time a minute after the start."""
+FIRST_RETENTION_SECONDS: Final = 60.0
+HOUSEKEEPING_SECONDS: Final = 10.0
 
 
 class PipelineError(VigieError):
@@ -131,13 +140,19 @@ def _adopt(settings: Settings, stream: RedisDestination) -> bool:
     return totals.written - totals.settled < settings.redis.redis_stream_max_entries
 
 
-def run_continuously(settings: Settings, stop: threading.Event, *, min_idle_ms: int = MIN_IDLE_MS) -> None:
-    """Index events as they come, until `stop` is set.
+def run_continuously(
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    min_idle_ms: int = MIN_IDLE_MS,
+    report_seconds: float = PERIOD_SECONDS,
+) -> None:
+    """Index events as they come, until `stop` is set, with a report on itself every `report_seconds`.
 
-    A store or Redis that is away is waited for. Raises PipelineError or ProvisionError only for what
-    waiting cannot mend.
+    A store or Redis that is away is waited for. Raises PipelineError, ProvisionError or JournalError only
+    for what waiting cannot mend.
     """
-    with _worker(settings, stop, min_idle_ms, None) as worker:
+    with _worker(settings, stop, min_idle_ms, None) as worker, _reports(settings, worker, report_seconds):
         logger.info("worker {} is ready", worker.collector.consumer)
         threading.Thread(target=_keep_house, args=(settings, stop), daemon=True).start()
         problem = ""
@@ -148,14 +163,46 @@ def run_continuously(settings: Settings, stop: threading.Event, *, min_idle_ms: 
                 logger.warning(problem) if problem else logger.info("the store takes documents again")
 
 
+@contextmanager
+def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Iterator[None]:
+    """Report on the worker while it runs."""
+    emitter = Emitter.start(settings, "pipeline")
+    reports = ServiceReports(
+        emitter,
+        "pipeline",
+        lambda: measure(worker),
+        first_seconds=min(FIRST_SECONDS, period_seconds),
+        period_seconds=period_seconds,
+    )
+    reports.start()
+    try:
+        yield
+    finally:
+        reports.stop()
+        emitter.stop(FLUSH_SECONDS)
+
+
 def _keep_house(settings: Settings, stop: threading.Event) -> None:
-    """Ship the journals of dead processes and remove silent consumers, every now and then until `stop`."""
+    """Ship the journals of dead processes and remove silent consumers every now and then, expired indices
+    every hour, until `stop`."""
     stream = RedisDestination.open(settings.redis)
+    retention_at = time.monotonic() + FIRST_RETENTION_SECONDS
     while not stop.is_set():
         with suppress(redis.RedisError):  # the main loop meets the same error and reports it
             _adopt(settings, stream)
             stream.release(min_idle_ms=IDLE_CONSUMER_MS)
-        stop.wait(_HOUSEKEEPING_SECONDS)
+        if time.monotonic() >= retention_at:
+            retention_at = time.monotonic() + RETENTION_SECONDS
+            _drop_expired(settings)
+        stop.wait(HOUSEKEEPING_SECONDS)
+
+
+def _drop_expired(settings: Settings) -> None:
+    try:
+        for drop in apply_retention(settings):
+            logger.info("{}", drop)
+    except RetentionError as error:
+        logger.warning("indices older than RETENTION_DAYS were not dropped: {}", error)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ hold for an entry are kept in Redis as epochs, each valid for the entries after 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +26,7 @@ Granularity = Literal["day", "month"]
 EPOCHS: Final = f"{PREFIX}epochs"
 LONGEST_DAILY_RETENTION: Final = 300
 """Days of retention above which indices are monthly: three daily ones would near a node's 1,000 shards."""
+_DATED: Final = re.compile(r"-(\d{4})\.(\d{2})(?:\.(\d{2}))?$")
 _DATE_FORMATS: Final[dict[Granularity, str]] = {"day": "%Y.%m.%d", "month": "%Y.%m"}
 
 
@@ -44,6 +46,26 @@ class Epoch:
     def physical(self, index: str, when: datetime) -> str:
         """Return the physical index of the alias `index` for an event of the UTC time `when`."""
         return f"{self.prefix}{index}-{when.strftime(_DATE_FORMATS[self.granularity])}"
+
+
+def end_of(physical: str) -> datetime | None:
+    """Return when the day or month that the physical index stands for is over; None when it has no date."""
+    found = _DATED.search(physical)
+    if found is None:
+        return None
+    try:
+        start = datetime(int(found[1]), int(found[2]), int(found[3] or 1), tzinfo=UTC)
+        if found[3] is not None:
+            return start + timedelta(days=1)
+        return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    except (ValueError, OverflowError):  # a date that there is not, or the last one there is
+        return None
+
+
+def alias_of(physical: str, aliases: Iterable[str]) -> str | None:
+    """Return which of `aliases`, under whatever prefix, the physical index is of; None when of none."""
+    undated = _DATED.sub("", physical)
+    return next((alias for alias in aliases if undated.endswith(alias)), None)
 
 
 class Epochs:

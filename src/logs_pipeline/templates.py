@@ -1,8 +1,8 @@
 """Index templates: what the store must know before the first document, applied again and again unharmed.
 
-Common fields are one component template, each model's inputs another; the three index templates are
-composed of them. Each carries a version and a fingerprint in `_meta`: what is equal is left alone, and
-so is what a newer version of the platform wrote.
+Common fields are one component template, each model's inputs another; the index templates of the events
+are composed of them, that of the alerts stands alone. Each carries a version and a fingerprint in `_meta`:
+what is equal is left alone, and so is what a newer version of the platform wrote.
 """
 
 from __future__ import annotations
@@ -14,15 +14,23 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import orjson
-from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 from loguru import logger
 
 from vigie.errors import VigieError
-from vigie.logs_pipeline.indices import COMMON_FIELDS, INDICES, MESSAGE, OWN_FIELDS, VERSION
+from vigie.logs_pipeline.indices import (
+    ALERT_FIELDS,
+    ALERTS,
+    COMMON_FIELDS,
+    INDICES,
+    MESSAGE,
+    OWN_FIELDS,
+    VERSION,
+    FieldMapping,
+)
 from vigie.logs_pipeline.routing import Epoch, granularity
-from vigie.logs_pipeline.store_client import connect_store, fault_of
 from vigie.schema import FeatureSchema
-from vigie.settings import Settings, StoreSettings
+from vigie.settings import StoreSettings
 
 COMMON: Final = "ml-api-common"
 INPUT: Final = "ml-api-input"
@@ -35,29 +43,19 @@ class ProvisionError(VigieError):
     """The templates cannot be applied; the message names what stands against it."""
 
 
+Action = Literal["created", "updated", "unchanged", "left: newer"]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done to one object of the store."""
+    """What was done to one object of the store, or of Kibana."""
 
-    kind: Literal["component template", "index template", "index", "mapping"]
+    kind: str
     name: str
-    action: Literal["created", "updated", "unchanged", "left: newer"]
+    action: Action
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}: {self.action}"
-
-
-def provision(settings: Settings, schema: FeatureSchema) -> list[Change]:
-    """Bring templates, today's indices and `schema`'s input fields into the store; return what was done.
-
-    Raises ProvisionError when a feature of `schema` is in use with another type, or when the store cannot
-    be reached or refuses.
-    """
-    with connect_store(settings.store) as client:
-        try:
-            return list(Provisioner(client, settings.store).run(schema))
-        except (ApiError, TransportError) as error:
-            raise ProvisionError(fault_of(error, settings.store.url).text) from error
 
 
 class Provisioner:
@@ -72,15 +70,21 @@ class Provisioner:
         """Yield each change as it is made; `now` (UTC) decides which indices are today's."""
         known = self.models()
         check_types(schema, known)
-        yield self._component(f"{self._prefix}{COMMON}", _common_template(), {})
+        yield self._component(f"{self._prefix}{COMMON}", _template(COMMON_FIELDS), {})
         inputs = {"mappings": {"properties": {"input_data": {"properties": schema.index_properties()}}}}
         about = {"model": schema.name, "model_version": schema.version, "present": _present(schema)}
         yield self._component(self._input_name(schema.name), inputs, about)
         for index in INDICES:
-            yield self._index_template(index, sorted({*known, schema.name}))
+            yield self._event_template(index, sorted({*known, schema.name}))
+        alerts = f"{self._prefix}{ALERTS}"
+        yield self._index_template(alerts, alerts, _template(ALERT_FIELDS), [])
         epoch = Epoch("0-0", self._prefix, granularity(self._settings))
         for index in INDICES:
             yield self._index(epoch.physical(index, now or datetime.now(UTC)))
+        yield self._index(alerts)
+        for index in INDICES:
+            yield from self._declared_fields(f"{self._prefix}{index}", {**COMMON_FIELDS, **OWN_FIELDS[index]})
+        yield from self._declared_fields(alerts, ALERT_FIELDS)
         yield from self._input_fields(schema)
 
     def models(self) -> dict[str, dict[str, Any]]:
@@ -116,15 +120,17 @@ class Provisioner:
             )
         return Change("component template", name, action)
 
-    def _index_template(self, index: str, models: list[str]) -> Change:
+    def _event_template(self, index: str, models: list[str]) -> Change:
         name = f"{self._prefix}{index}"
         composed = [f"{self._prefix}{COMMON}"]
         if index == MESSAGE:
             composed += [self._input_name(model) for model in models]
-        template = {
-            "aliases": {name: {}},
-            "mappings": {"properties": OWN_FIELDS[index]},
-        }
+        template = {"aliases": {name: {}}, "mappings": {"properties": OWN_FIELDS[index]}}
+        return self._index_template(name, f"{name}-*", template, composed)
+
+    def _index_template(
+        self, name: str, pattern: str, template: Mapping[str, Any], composed: list[str]
+    ) -> Change:
         try:
             answer = self._client.indices.get_index_template(name=name)
             stored = answer["index_templates"][0]["index_template"].get("_meta")
@@ -136,7 +142,7 @@ class Provisioner:
         if action in {"created", "updated"}:
             self._client.indices.put_index_template(
                 name=name,
-                index_patterns=[f"{name}-*"],
+                index_patterns=[pattern],
                 composed_of=composed,
                 priority=PRIORITY,
                 template=template,
@@ -146,7 +152,7 @@ class Provisioner:
         return Change("index template", name, action)
 
     def _index(self, physical: str) -> Change:
-        """Create today's index, so that the alias exists before the first document."""
+        """Create an index, so that its name can be asked before the first document."""
         try:
             self._client.indices.create(index=physical)
         except BadRequestError as error:
@@ -154,6 +160,14 @@ class Provisioner:
                 raise
             return Change("index", physical, "unchanged")
         return Change("index", physical, "created")
+
+    def _declared_fields(self, name: str, wanted: Mapping[str, FieldMapping]) -> Iterator[Change]:
+        """Add fields of a later version to the indices that exist; templates only reach new ones."""
+        for physical, body in sorted(self._client.indices.get_mapping(index=name).items()):
+            missing = _missing(wanted, body["mappings"].get("properties", {}), physical)
+            if missing:
+                self._client.indices.put_mapping(index=physical, properties=missing)
+                yield Change("mapping", physical, "updated")
 
     def _input_fields(self, schema: FeatureSchema) -> Iterator[Change]:
         """Add the inputs to the indices of ml-api-message that exist; templates only reach later ones."""
@@ -193,11 +207,28 @@ def _present(schema: FeatureSchema) -> list[str]:
     return [feature.name for feature in schema.features if feature.present]
 
 
-def _common_template() -> dict[str, Any]:
+def _template(fields: Mapping[str, FieldMapping]) -> dict[str, Any]:
     return {
         "settings": {"index": {"number_of_shards": "1", "auto_expand_replicas": "0-1"}},
-        "mappings": {"dynamic": False, "properties": COMMON_FIELDS},
+        "mappings": {"dynamic": False, "properties": fields},
     }
+
+
+def _missing(
+    wanted: Mapping[str, FieldMapping], there: Mapping[str, FieldMapping], physical: str, path: str = ""
+) -> dict[str, FieldMapping]:
+    """Return the fields of `wanted` that are not `there`; one of another type is left, and told."""
+    missing: dict[str, FieldMapping] = {}
+    for name, field in wanted.items():
+        if name not in there:
+            missing[name] = field
+        elif "properties" in field:
+            inner = _missing(field["properties"], there[name].get("properties", {}), physical, f"{name}.")
+            if inner:
+                missing[name] = {"properties": inner}
+        elif there[name].get("type", "object") != field.get("type", "object"):
+            logger.warning("index {} has field {}{} as {}", physical, path, name, there[name].get("type"))
+    return missing
 
 
 def _meta(body: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,9 +237,7 @@ def _meta(body: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
     return {"managed_by": _OWNER, "version": VERSION, "fingerprint": fingerprint, **about}
 
 
-def _compare(
-    name: str, stored: Mapping[str, Any] | None, meta: Mapping[str, Any]
-) -> Literal["created", "updated", "unchanged", "left: newer"]:
+def _compare(name: str, stored: Mapping[str, Any] | None, meta: Mapping[str, Any]) -> Action:
     if stored is None:
         return "created"
     if int(stored.get("version", 0)) > VERSION:

@@ -22,7 +22,7 @@ from vigie.telemetry.journal import Journal
 from vigie.telemetry.stream import connect
 from vigie.telemetry.stream_keys import NUMBER_LIMIT
 
-Role = Literal["api", "ui"]
+Role = Literal["api", "ui", "pipeline"]
 LAST_NUMBER: Final = NUMBER_LIMIT - 1_000_000
 """Number from which on a process goes on as a new producer: 40 hours at 15,000 events/s. The rest is room
 for the batches in hand."""

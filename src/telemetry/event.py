@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 import orjson
 from annotated_doc import Doc
 
-Kind = Literal["prediction", "request", "log"]
+Kind = Literal["prediction", "request", "log", "service"]
 Status = Literal["ok", "refused", "shed", "failed"]
 ProfileReason = Literal["budget", "forced", "slow", "disabled", "batch"]
 
@@ -19,6 +19,8 @@ REQUEST: Final = "request"
 """Kind of every other request, and of the batch call itself."""
 LOG: Final = "log"
 """Kind of an application log."""
+SERVICE: Final = "service"
+"""Kind of a process's report on itself."""
 
 REJECTED_INPUT_BYTES = 4096
 """Most bytes of a refused request's body that its event keeps."""
@@ -103,7 +105,10 @@ class EventData(TypedDict, total=False):
 
     kind: Annotated[
         Kind,
-        Doc("`prediction` (single, or a batch's row), `request` (other, the batch call too) or `log`"),
+        Doc(
+            "`prediction` (single, or a batch's row), `request` (other, the batch call too), `log`, or "
+            "`service` (a process's report on itself, every 30 s)"
+        ),
     ]
     producer: Annotated[str, Doc("UUID of the process that made the event")]
     number: Annotated[int, Doc("1, 2, 3 … per producer")]
@@ -140,7 +145,24 @@ class EventData(TypedDict, total=False):
         int,
         Doc("Predictions this profile stands for: itself and those since the last one; 0 when not profiled"),
     ]
-    service: Annotated[str, Doc("`api` or `ui`, for application logs")]
+    service: Annotated[str, Doc("`api` or `ui`, for application logs; in reports `pipeline` too")]
+    backlog: Annotated[
+        int,
+        Doc("Report: events not shipped yet (`api`, `ui`), or in the stream and not indexed (`pipeline`)"),
+    ]
+    lag_ms: Annotated[
+        float, Doc("Report of `pipeline`: age of the oldest entry that is not indexed; 0 when there is none")
+    ]
+    read: Annotated[int, Doc("Report of `pipeline`: events read since the process started")]
+    indexed: Annotated[int, Doc("Report of `pipeline`: events indexed since then")]
+    retried: Annotated[int, Doc("Report of `pipeline`: documents sent again since then")]
+    dead: Annotated[int, Doc("Report of `pipeline`: events refused for good since then")]
+    dropped: Annotated[int, Doc("Report: events of this process dropped because its journal was full")]
+    observer_us_per_request: Annotated[
+        float,
+        Doc("Report of `api`, `ui`: microseconds that journalling took per event since the last one"),
+    ]
+    uptime_seconds: Annotated[float, Doc("Report: time since the process started")]
     logger: Annotated[str, Doc("Name of the logger")]
     module: Annotated[str, Doc("Module that logged")]
     function: Annotated[str, Doc("Function that logged")]

@@ -19,6 +19,8 @@ TOTALS: Final = "api_logs:totals"
 """Hash of running sums over all producers: high, declared, written, settled, one per state."""
 CURSORS: Final = "api_logs:cursors"
 """Hash: consumer of /logs_api → id of the last entry it confirmed."""
+EXPIRED: Final = "api_logs:expired"
+"""Set of the physical indices whose content was recorded before they were dropped."""
 
 CHUNK_BITS: Final = 20
 CHUNK_SIZE: Final = 1 << CHUNK_BITS
@@ -37,8 +39,13 @@ def gaps_key(producer: str) -> str:
     return f"{PREFIX}gaps:{producer}"
 
 
+def expired_key(index: str) -> str:
+    """Hash of a dropped physical index: "<uuid> <producer>" → "documents lowest highest"."""
+    return f"{PREFIX}expired:{index}"
+
+
 def documents_key(producer: str) -> str:
-    """Hash of the documents expected of a producer's events: index → count."""
+    """Hash of the documents expected of a producer's events: physical index → count."""
     return f"{PREFIX}documents:{producer}"
 
 

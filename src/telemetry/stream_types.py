@@ -68,7 +68,7 @@ class Verdict:
     entry: StreamEntry
     state: State
     documents: Mapping[str, int] = field(default_factory=dict)
-    """Index (alias without prefix) → documents this event has there."""
+    """Physical index → documents this event has there."""
     reason: str = ""
     """For a dead one, JSON text: what was refused, by whom and why."""
 

@@ -23,6 +23,7 @@ from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import Settings
 from vigie.telemetry import application_log
 from vigie.telemetry.emitter import Emitter
+from vigie.telemetry.service_report import ServiceReports
 from vigie.ui.api_client import ApiClient
 from vigie.ui.logs_api import LogsReader
 from vigie.ui.routes import build_router, install_problems
@@ -51,11 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         emitter = Emitter.start(settings, "ui")
         application_log.install(emitter, "ui", settings.api.log_level)
+        reports = ServiceReports(emitter, "ui")
+        reports.start()
         logger.info("front end for {} {} started", schema.name, schema.version)
         yield
         logger.info("front end stops")
         await api.close()
         reader.close()
+        await anyio.to_thread.run_sync(reports.stop)
         await anyio.to_thread.run_sync(emitter.stop, FLUSH_SECONDS)
 
     # FastAPI's own documentation pages load their scripts from another host; /openapi.json stays.

@@ -19,6 +19,7 @@ from vigie.logs_pipeline.filter import (
     PoisonError,
     documents_of,
 )
+from vigie.logs_pipeline.indices import index_mappings
 from vigie.logs_pipeline.routing import Epoch
 
 EPOCH = Epoch("0-0", "x-", "day")
@@ -230,3 +231,34 @@ def test_no_event_makes_the_filter_fail(changes: dict[str, Any], top: Any) -> No
         except (Dropped, PoisonError):
             continue
         assert found[0].index == "ml-api-logs"
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """A pipeline's report on itself."""
+    data = {
+        "kind": "service", "service": "pipeline", "backlog": 7, "lag_ms": 12.5, "read": 90, "indexed": 80,
+        "retried": 3, "dead": 1, "dropped": 2, "uptime_seconds": 31.5, **changes,
+    }  # fmt: skip
+    return {
+        "timestamp": "2026-11-20T23:30:45.123456Z",
+        "level": "INFO",
+        "message": "pipeline: backlog 7, dropped 2, up 32 s",
+        "data": {name: value for name, value in data.items() if value is not None},
+    }
+
+
+def test_a_report_is_one_document_of_the_performance_index() -> None:
+    """It says nothing of a request, so it is not in the log; its figures are at the top."""
+    (name,) = found = documents(report())
+    assert name == "ml-api-perfs"
+    figures = report()["data"]
+    del figures["kind"]
+    assert {field: found[name][field] for field in figures} == figures
+    assert (found[name]["doc_type"], found[name]["hour_of_day"]) == ("service", "23")
+    assert set(found[name]) <= set(index_mappings()["ml-api-perfs"])
+
+
+def test_a_report_that_names_no_service_is_poison() -> None:
+    """Nobody could tell whose figures they are."""
+    with pytest.raises(PoisonError, match=r"data\.service"):
+        documents(report(service=None))

@@ -93,7 +93,7 @@ def whole(status: int, body: object = None) -> Callable[[list[Line]], Answer]:
 def test_every_document_is_created_under_its_own_id(store: FaultStore, indexing: Indexing) -> None:
     """Each event is settled with the documents that the store took of it."""
     assert indexing.index(jobs(3)) == {1: "indexed", 2: "indexed", 3: "indexed"}
-    assert indexing.verdicts[2].documents == {"logs": 1, "perfs": 1}
+    assert indexing.verdicts[2].documents == {"logs-2026.11.20": 1, "perfs-2026.11.20": 1}
     assert store.documents["logs-2026.11.20", f"{PRODUCER}-2"]["number"] == 2
     assert len(store.documents) == 6
 
@@ -122,7 +122,7 @@ def test_a_lost_answer_doubles_nothing(store: FaultStore, indexing: Indexing) ->
     """Documents that were stored by an attempt whose answer was lost count as stored, once."""
     store.lose_answers = 2
     assert indexing.index(jobs(3)) == {1: "indexed", 2: "indexed", 3: "indexed"}
-    assert indexing.verdicts[1].documents == {"logs": 1, "perfs": 1}
+    assert indexing.verdicts[1].documents == {"logs-2026.11.20": 1, "perfs-2026.11.20": 1}
     assert len(store.documents) == 6
 
 
@@ -150,7 +150,7 @@ def test_a_document_at_fault_is_dead_and_blocks_nobody(store: FaultStore, indexi
         else None
     )
     assert indexing.index(jobs(3)) == {1: "indexed", 2: "dead", 3: "indexed"}
-    assert indexing.verdicts[2].documents == {"perfs": 1}
+    assert indexing.verdicts[2].documents == {"perfs-2026.11.20": 1}
     assert indexing.errors(2) == "document_parsing_exception: not a number"
     assert len(store.bulks) == 1
 

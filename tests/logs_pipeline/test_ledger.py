@@ -10,7 +10,8 @@ import pytest
 from elasticsearch import Elasticsearch
 from rich.console import Console
 from tests.logs_pipeline.events import PRODUCER, prediction, predictions
-from tests.servers import ROOT, StoreServer, free_port, wait_for
+from tests.servers import ROOT, free_port, wait_for
+from tests.store_proxy import StoreProxy
 
 from vigie.logs_pipeline.ledger import LedgerError, Report, Row, ranges, spans, verify
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
@@ -23,7 +24,7 @@ from vigie.telemetry.stream import Gap, Record, Stream, Verdict
 
 @pytest.fixture
 def settings(
-    redis_settings: RedisSettings, store_server: StoreServer, settings_for: Callable[..., Settings]
+    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
 ) -> Settings:
     """An installation with an empty Redis and a prefix of its own in the store."""
     return settings_for(
@@ -57,8 +58,8 @@ def delete(store: Elasticsearch, settings: Settings, index: str, number: int) ->
 
 
 def only(report: Report) -> Row:
-    """The one row of a report."""
-    (row,) = report.rows
+    """The one row of a report, beside a running pipeline's own."""
+    (row,) = (found for found in report.rows if found.role != "pipeline")
     return row
 
 
@@ -159,6 +160,24 @@ def test_a_deleted_document_is_noticed(
     (problem,) = verify(settings).problems
     assert f"{PRODUCER}: {index} lacks 1 documents" in problem
     assert ("of number 17" in problem) == (index == "ml-api-logs")
+
+
+def test_reports_are_in_the_ledger_like_any_other_event(
+    settings: Settings, stream: Stream, store: Elasticsearch
+) -> None:
+    """They are in another index than the rest, and neither hide nor feign a missing document."""
+    report = {"timestamp": "2026-11-20T10:00:00Z", "level": "INFO", "message": "up"}
+    data = {"kind": "service", "service": "api", "backlog": 0}
+    for number in range(1, 21):
+        event = prediction(number) if number % 2 else {**report, "data": data}
+        stream.write(PRODUCER, [Record(number, orjson.dumps(event))])
+    run_once(settings)
+    found = verify(settings)
+    assert (only(found).indexed, found.problems) == (20, ())
+    assert [(one.expected, one.stored) for one in found.documents] == [(10, 10), (10, 10), (20, 20)]
+    delete(store, settings, "ml-api-logs", 7)
+    (problem,) = verify(settings).problems
+    assert "ml-api-logs lacks 1 documents, of number 7" in problem
 
 
 def test_a_document_too_many_is_noticed(settings: Settings, stream: Stream, store: Elasticsearch) -> None:

@@ -18,15 +18,17 @@ from elasticsearch import Elasticsearch
 from loguru import logger
 from tests.logs_pipeline.events import PRODUCER, prediction, predictions, record
 from tests.logs_pipeline.fault_store import fault_store
-from tests.servers import ROOT, RedisServer, StoreServer, free_port, wait_for
+from tests.servers import ROOT, RedisServer, free_port, wait_for
+from tests.store_proxy import StoreProxy
 
 from vigie.logs_pipeline.pipeline import PipelineError, run_continuously, run_once
+from vigie.logs_pipeline.report import lag_ms
 from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import RedisSettings, Settings, load_settings
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.journal import Journal
 from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream import Record, Stream, Verdict
 
 RUN_ONCE = """
 from vigie.logs_pipeline.pipeline import run_once
@@ -37,7 +39,7 @@ print(run_once(load_settings(dotenv=None), min_idle_ms=500))
 
 @pytest.fixture
 def environment(
-    redis_settings: RedisSettings, store_server: StoreServer, settings_for: Callable[..., Settings]
+    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
 ) -> dict[str, str]:
     """Variables of an installation with an empty Redis and a prefix of its own in the store."""
     own = settings_for()
@@ -292,6 +294,91 @@ def test_continuous_work_indexes_as_events_come_and_stops_cleanly(settings: Sett
     assert statuses(stream.client) == []
 
 
+def test_a_running_pipeline_reports_on_itself(
+    settings: Settings, stream: Stream, store: Elasticsearch
+) -> None:
+    """Its figures reach the store through its own journal, and its producer is closed at the clean stop."""
+    stream.write(PRODUCER, predictions(1, 3))
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=run_continuously, args=(settings, stop), kwargs={"min_idle_ms": 500, "report_seconds": 0.2}
+    )
+    thread.start()
+    alias = f"{settings.store.es_index_prefix}ml-api-perfs"
+
+    def reports() -> list[dict[str, Any]]:
+        store.indices.refresh(index=alias)
+        query = {"bool": {"filter": [{"term": {"service": "pipeline"}}, {"range": {"indexed": {"gte": 3}}}]}}
+        return [hit["_source"] for hit in store.search(index=alias, query=query)["hits"]["hits"]]
+
+    try:
+        wait_for(lambda: stream.ledger.totals().indexed >= 3)
+        found = wait_for(reports)[0]
+    finally:
+        stop.set()
+        thread.join(20)
+    assert (found["doc_type"], found["dead"], found["dropped"]) == ("service", 0, 0)
+    assert found["read"] >= 3
+    assert found["lag_ms"] >= 0
+    assert {"backlog", "retried", "uptime_seconds"} <= set(found)
+    own = next(state for state in stream.producers() if state.attributes.get("role") == "pipeline")
+    assert own.closed == own.high
+    run_once(settings, min_idle_ms=200)
+    store.indices.refresh(index=alias)
+    query = {"term": {"producer": own.producer}}
+    assert store.count(index=alias, query=query)["count"] == own.high
+    assert store.count(index=alias.replace("perfs", "logs"), query=query)["count"] == 0
+
+
+def test_the_lag_is_the_age_of_the_oldest_entry_not_settled(stream: Stream) -> None:
+    """Read or not, an entry that is not settled ages; with none there is no lag."""
+    stream.ensure_group()
+    assert lag_ms(stream) == 0
+    stream.write(PRODUCER, predictions(1, 1))
+    (entry,) = stream.newest(1)
+    wait_for(lambda: lag_ms(stream) > 20)
+    (read,) = stream.read("worker", 1, 0)
+    assert read.id == entry.id
+    stream.write(PRODUCER, predictions(2, 2))
+    assert lag_ms(stream) > 20
+    stream.settle([Verdict(read, "indexed")])
+    before = lag_ms(stream)
+    assert before >= 0
+    stream.settle([Verdict(one, "indexed") for one in stream.read("worker", 1, 0)])
+    assert lag_ms(stream) == 0
+
+
+def test_expired_indices_are_dropped_while_the_pipeline_runs(
+    settings: Settings, store: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to remember the command; a store that is away is told and tried again."""
+    from vigie.logs_pipeline import pipeline
+
+    messages: list[str] = []
+    sink = logger.add(lambda message: messages.append(str(message)), level="INFO")
+    monkeypatch.setattr(pipeline, "FIRST_RETENTION_SECONDS", 0.0)
+    monkeypatch.setattr(pipeline, "RETENTION_SECONDS", 0.05)
+    monkeypatch.setattr(pipeline, "HOUSEKEEPING_SECONDS", 0.05)
+    real, failures = pipeline.apply_retention, iter([True])
+
+    def failing(settings: Settings) -> Any:
+        if next(failures, False):
+            raise pipeline.RetentionError("the store is away")
+        return real(settings)
+
+    monkeypatch.setattr(pipeline, "apply_retention", failing)
+    expired = f"{settings.store.es_index_prefix}ml-api-logs-2020.01.01"
+    store.indices.create(index=expired)
+    running = Running(settings)
+    try:
+        wait_for(lambda: not store.indices.exists(index=expired))
+        wait_for(lambda: any(f"dropped {expired}" in message for message in messages))
+    finally:
+        running.end()
+        logger.remove(sink)
+    assert any("were not dropped: the store is away" in message for message in messages)
+
+
 def test_continuous_work_outlives_redis_and_store(
     own_redis: RedisServer, settings: Settings, environment: dict[str, str]
 ) -> None:
@@ -374,5 +461,10 @@ def test_a_redis_that_fails_while_settling_costs_nothing(
     stream.write(PRODUCER, predictions(1, 30))
     summary = run_once(settings)
     assert (summary.counts.indexed, summary.backlog) == (30, 0)
-    assert stream.producers()[0].documents == {"ml-api-logs": 30, "ml-api-message": 30, "ml-api-perfs": 36}
+    prefix = settings.store.es_index_prefix
+    assert stream.producers()[0].documents == {
+        f"{prefix}ml-api-logs-2026.11.20": 30,
+        f"{prefix}ml-api-message-2026.11.20": 30,
+        f"{prefix}ml-api-perfs-2026.11.20": 36,
+    }
     assert stored(store, settings) == expected(1, 30)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.logs_pipeline.events import PRODUCER, predictions
 
-from vigie.logs_pipeline.routing import Epoch, Epochs, epoch_of
+from vigie.logs_pipeline.indices import INDICES
+from vigie.logs_pipeline.routing import Epoch, Epochs, alias_of, end_of, epoch_of
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.stream import Stream
 
@@ -77,3 +78,22 @@ def test_an_entry_before_every_epoch_is_an_error() -> None:
     """No index is guessed."""
     with pytest.raises(LookupError, match="no routing epoch"):
         epoch_of("5-0", [Epoch("7-0", "", "day")])
+
+
+@pytest.mark.parametrize(
+    ("physical", "end", "alias"),
+    [
+        ("ml-api-logs-2026.12.31", datetime(2027, 1, 1, tzinfo=UTC), "ml-api-logs"),
+        ("x-ml-api-perfs-2026.12", datetime(2027, 1, 1, tzinfo=UTC), "ml-api-perfs"),
+        ("ml-api-perfs-2028.02.29", datetime(2028, 3, 1, tzinfo=UTC), "ml-api-perfs"),
+        ("ml-api-perfs-2026.02.29", None, "ml-api-perfs"),
+        ("ml-api-logs-2026.00", None, "ml-api-logs"),
+        ("ml-api-logs-2026.13", None, "ml-api-logs"),
+        ("ml-api-logs", None, "ml-api-logs"),
+        ("ml-api-alerts-2026.12", datetime(2027, 1, 1, tzinfo=UTC), None),
+    ],
+)
+def test_a_name_tells_its_end_and_its_alias(physical: str, end: datetime | None, alias: str | None) -> None:
+    """Retention goes by the index's own date, whatever the granularity is now."""
+    assert end_of(physical) == end
+    assert alias_of(physical, INDICES) == alias

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from elasticsearch import Elasticsearch
-from tests.servers import StoreServer, free_port
+from loguru import logger
+from tests.servers import free_port
+from tests.store_proxy import StoreProxy
 
 from vigie.logs_pipeline import templates
 from vigie.logs_pipeline.indices import INDICES, index_mappings
+from vigie.logs_pipeline.provision import provision_store
 from vigie.logs_pipeline.store_client import connect_store
-from vigie.logs_pipeline.templates import Change, Provisioner, ProvisionError, check_types, provision
+from vigie.logs_pipeline.templates import Change, Provisioner, ProvisionError, check_types
 from vigie.schema import Feature, FeatureSchema
 from vigie.settings import Settings
 
 
 @pytest.fixture
-def settings(store_server: StoreServer, settings_for: Callable[..., Settings]) -> Settings:
+def settings(store_server: StoreProxy, settings_for: Callable[..., Settings]) -> Settings:
     """Settings that reach the store under a prefix of the test's own."""
     return settings_for(ES_HOST="127.0.0.1", ES_PORT=store_server.port)
 
@@ -27,6 +30,11 @@ def client(settings: Settings) -> Iterator[Elasticsearch]:
     """A client of the store."""
     with connect_store(settings.store) as found:
         yield found
+
+
+def provision(settings: Settings, schema: FeatureSchema) -> list[Change]:
+    """Provision the store, without waiting for it."""
+    return list(provision_store(settings.store, schema, 0, print))
 
 
 def actions(changes: list[Change]) -> set[str]:
@@ -124,14 +132,68 @@ def test_what_a_newer_version_wrote_is_left_alone(
 
 
 def test_a_changed_mapping_is_applied(
-    settings: Settings, schema: FeatureSchema, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, schema: FeatureSchema, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A template that differs from the code's is brought up to date."""
+    """A template that differs from the code's is brought up to date, and so are the indices that exist."""
     provision(settings, schema)
     monkeypatch.setattr(templates, "COMMON_FIELDS", {**templates.COMMON_FIELDS, "extra": {"type": "keyword"}})
     found = provision(settings, schema)
     assert found[0].action == "updated"
-    assert actions(found[1:]) == {"unchanged"}
+    assert [change.kind for change in found[1:] if change.action != "unchanged"] == ["mapping"] * 3
+    for index in INDICES:
+        alias = f"{settings.store.es_index_prefix}{index}"
+        (mapping,) = (body["mappings"] for body in client.indices.get_mapping(index=alias).values())
+        assert mapping["properties"]["extra"]["type"] == "keyword"
+    assert actions(provision(settings, schema)) == {"unchanged"}
+
+
+def test_a_nested_field_is_completed_and_one_of_another_type_is_told(
+    settings: Settings, schema: FeatureSchema, client: Elasticsearch
+) -> None:
+    """An index of an older version gets what it lacks; what it has otherwise stays, with a warning."""
+    alias = f"{settings.store.es_index_prefix}ml-api-perfs"
+    properties = {
+        "stages": {"properties": {"queue_ms": {"type": "double"}}},
+        "weight": {"type": "keyword"},
+    }
+    client.indices.create(
+        index=f"{alias}-2020.01.01",
+        aliases={alias: {}},
+        mappings={"dynamic": False, "properties": properties},
+    )
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(str(message)), level="WARNING")
+    provision(settings, schema)
+    logger.remove(sink)
+    fields = client.indices.get_mapping(index=f"{alias}-2020.01.01")[f"{alias}-2020.01.01"]["mappings"][
+        "properties"
+    ]
+    assert set(fields["stages"]["properties"]) >= {"queue_ms", "predict_ms"}
+    assert (fields["weight"]["type"], fields["backlog"]["type"]) == ("keyword", "long")
+    assert any(f"{alias}-2020.01.01 has field weight as keyword" in line for line in told)
+
+
+def test_the_alerts_have_an_index_of_their_own(
+    settings: Settings, schema: FeatureSchema, client: Elasticsearch
+) -> None:
+    """Kibana's rules write into a mapped index, made again with its template when somebody deleted both."""
+    provision(settings, schema)
+    name = f"{settings.store.es_index_prefix}ml-api-alerts"
+    client.indices.delete(index=name)
+    client.indices.delete_index_template(name=name)
+    made = {change.kind for change in provision(settings, schema) if change.action == "created"}
+    assert made == {"index template", "index"}
+    fields = client.indices.get_mapping(index=name)[name]["mappings"]["properties"]
+    assert {field: mapping["type"] for field, mapping in fields.items()} == {
+        "@timestamp": "date_nanos",
+        "rule": "keyword",
+        "severity": "keyword",
+        "metric": "keyword",
+        "value": "double",
+        "threshold": "double",
+        "message": "text",
+        "state": "keyword",
+    }
 
 
 def test_a_store_that_is_away_is_one_line(

@@ -108,9 +108,10 @@ def test_a_process_from_start_to_sigterm(
     assert running.returncode == 0
     assert b"Traceback" not in stderr
     events = [json.loads(entry.event) for entry in Stream.open(redis_settings).after("", 100)]
-    assert [event["message"] for event in events if event["data"]["logger"] == "vigie.ui.app"] == [
+    assert [event["message"] for event in events if event["data"].get("logger") == "vigie.ui.app"] == [
         "front end for lung_cancer 1.0.0 started",
         "front end stops",
     ]
     assert {event["data"]["service"] for event in events} == {"ui"}
+    assert events[-1]["data"]["kind"] == "service"
     assert set(hosts.read_text().split()) <= {"127.0.0.1", "localhost", "0.0.0.0", "::1"}

@@ -9,11 +9,12 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help demo dev run-api run-ui run-redis test test-coverage lint format train provision \
-        pipeline-once pipeline-continuous verify logs clear-logs health predict-test run-store reference lock
+.PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic lint format train provision dashboards \
+        pipeline-once pipeline-continuous verify logs clear-logs health predict-test run-store reference lock \
+        docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-28s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --- Setting up -----------------------------------------------------------------------------------
 
@@ -42,7 +43,7 @@ $(VENV)/installed-dev: requirements-dev.txt pyproject.toml setup.py | $(BIN)/uv
 
 # --- Running --------------------------------------------------------------------------------------
 
-demo: $(VENV)/installed ## Run everything on this machine, with sample traffic, until Ctrl-C (MODEL=, DEMO_SECONDS=, DEMO_TRAFFIC=0)
+demo: $(VENV)/installed ## Run everything on this machine, with sample traffic, until Ctrl-C (MODEL=, STORE=elasticsearch, DEMO_SECONDS=, DEMO_TRAFFIC=0)
 	@exec $(BIN)/vigie demo
 
 dev: $(VENV)/installed ## The same without traffic; restarts the services when a source file changes
@@ -65,7 +66,7 @@ train: $(VENV)/installed ## Train the model (DATA=survey.csv: on a file; MODEL=f
 
 # --- Operating ------------------------------------------------------------------------------------
 
-provision: $(VENV)/installed ## Put index templates and aliases into the store
+provision: $(VENV)/installed ## Put index templates into the store; with KIBANA_URL, dashboards and alert rules into Kibana
 	@$(BIN)/vigie provision
 
 pipeline-once: $(VENV)/installed ## Index what waits in the stream, then end
@@ -89,7 +90,45 @@ health: $(VENV)/installed ## Show the API's health
 predict-test: $(VENV)/installed ## Send the example record to the API
 	@$(BIN)/vigie predict-test
 
+# --- With Docker ----------------------------------------------------------------------------------
+
+COMPOSE := docker compose
+LASTING := redis elasticsearch kibana api ui pipeline
+
+define demand_docker
+@command -v docker >/dev/null || { echo "docker is not installed; without it, \`make demo\` runs everything"; exit 2; }
+@$(COMPOSE) version >/dev/null 2>&1 || { echo "docker has no compose: install its compose plugin"; exit 2; }
+@docker version >/dev/null 2>&1 || { echo "the Docker daemon does not answer: start it (\`docker version\` says more)"; exit 2; }
+endef
+
+docker-build: ## Build the image of our services
+	$(demand_docker)
+	@$(COMPOSE) build api
+
+docker-up: docker-build ## Start the whole platform in containers, with dashboards and rules in place
+	@$(COMPOSE) up --detach --wait $(LASTING)
+	@$(COMPOSE) run --rm -T provision
+	@$(COMPOSE) ps
+
+docker-down: ## Stop and remove the containers (ARGS=--volumes: also what they kept)
+	$(demand_docker)
+	@$(COMPOSE) down $(ARGS)
+
+docker-logs: ## Follow what the containers print (ARGS=service)
+	$(demand_docker)
+	@exec $(COMPOSE) logs --follow --tail 100 $(ARGS)
+
+pipeline-elasticsearch-up: docker-build ## Start Elasticsearch and Kibana in containers, with templates, dashboards and rules in place
+	@$(COMPOSE) run --rm -T provision
+
+pipeline-elasticsearch-down: ## Stop and remove these two; what they kept stays
+	$(demand_docker)
+	@$(COMPOSE) rm --stop --force kibana elasticsearch
+
 # --- Developing -----------------------------------------------------------------------------------
+
+dashboards: $(VENV)/installed ## Write Kibana's saved objects anew from kibana/panels.yaml
+	@$(BIN)/vigie dashboards
 
 test: $(VENV)/installed-dev ## Run the fast tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -97,6 +136,9 @@ test: $(VENV)/installed-dev ## Run the fast tests (ARGS= goes to pytest)
 test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, coverage.xml); fails below 95 % of src/ or 80 % of a file
 	@$(BIN)/python -m pytest --cov --cov-report=html --cov-report=xml --cov-report=term:skip-covered $(ARGS)
 	@$(BIN)/python tests/coverage_floor.py coverage.xml
+
+test-elastic: $(VENV)/installed-dev ## Run the tests that use a store on a real Elasticsearch (ES_HOST=: on that one; else JDK 17 and Maven)
+	@$(BIN)/python -m pytest --store=elasticsearch $(ARGS)
 
 lint: $(VENV)/installed-dev ## Check style, types, imports and security
 	@$(BIN)/ruff check .
@@ -109,7 +151,7 @@ format: $(VENV)/installed-dev ## Put the code into the house format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-reference: $(VENV)/installed-dev ## Write .env.example and docs/reference/ anew from the code
+reference: $(VENV)/installed-dev ## Write .env.example, docs/reference/ and docs/dashboards.md anew from the code
 	@$(BIN)/python docs/generate.py
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11

@@ -1,4 +1,4 @@
-"""Writes `.env.example` and docs/reference/ from the code (`make reference`); a test holds them fresh."""
+"""Writes `.env.example`, docs/reference/ and docs/dashboards.md from the code (`make reference`); a test holds them fresh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from vigie.api.documentation import fastapi_application
 from vigie.api.hot import hot_endpoints
 from vigie.api.roles import ENDPOINTS
 from vigie.api.service import Service
-from vigie.logs_pipeline.indices import COMMON_FIELDS, OWN_FIELDS, FieldMapping
+from vigie.dashboards.documentation import dashboards_page
+from vigie.dashboards.specification import load_specification
+from vigie.logs_pipeline.indices import ALERT_FIELDS, ALERTS, COMMON_FIELDS, OWN_FIELDS, FieldMapping
 from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
 from vigie.model.training import train
 from vigie.schema import load_schema
@@ -130,6 +132,8 @@ def indices_page() -> str:
     for index, fields in OWN_FIELDS.items():
         parts.append(f"\n## Further fields of {index}\n\n")
         parts.append(table(("field", "type"), flat_fields(fields)))
+    parts.append(f"\n## Fields of {ALERTS}\n\n")
+    parts.append(table(("field", "type"), flat_fields(ALERT_FIELDS)))
     parts.append(
         "\n`input_data.<FEATURE>` of ml-api-message is mapped from each served model's schema: integer and binary "
         "features as `integer`, numbers as `double`, categories as `keyword`.\n"
@@ -138,13 +142,15 @@ def indices_page() -> str:
 
 
 INDEX_PURPOSES = (
-    ("`ml-api-logs`", "`request`, `prediction`, `log`: every event", "audit, debugging"),
+    ("`ml-api-logs`", "`request`, `prediction`, `log`: every event but the reports", "audit, debugging"),
     ("`ml-api-message`", "`prediction` (ok and refused)", "data drift, model quality"),
     (
         "`ml-api-perfs`",
-        "`request` (one per answered prediction), `function` (one per top function)",
-        "optimisation",
+        "`request` (one per answered prediction), `function` (one per top function), `service` (every 30 s per "
+        "process of API, front end and pipeline)",
+        "optimisation, operations",
     ),
+    ("`ml-api-alerts`", "", "alerts, written by Kibana's rules; one index without a date"),
 )
 
 
@@ -233,8 +239,15 @@ def documentation_of(hint: object) -> str:
     return str(text)
 
 
+def reference_dashboards_page() -> str:
+    """Return the page of the dashboards, for the reference model."""
+    schema = load_schema(ROOT / "model" / "lung_cancer")
+    return dashboards_page(load_specification(ROOT / "kibana" / "panels.yaml", schema))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     ".env.example": env_example,
+    "docs/dashboards.md": reference_dashboards_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/make-targets.md": make_targets_page,
     "docs/reference/derived-features.md": derived_features_page,

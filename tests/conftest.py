@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.real_store import RUN, index_prefix, open_door
 from tests.servers import ROOT, RedisServer, StoreServer
+from tests.store_proxy import PLATFORM, StoreProxy
 
 from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import RedisSettings, Settings, load_settings, variable_names
+
+pytest_plugins = ["tests.store_plugin"]
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +44,22 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
-    """One embedded store for the whole run; tests keep apart by `settings_for`'s index prefix."""
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the run's store itself: an embedded one, or the real Elasticsearch."""
+    if RUN.store is not None:
+        yield RUN.store.url
+        return
     server = StoreServer.start(tmp_path_factory.mktemp("store"))
-    yield server
+    yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def store_server(store_url: str) -> Iterator[StoreProxy]:
+    """The run's store, through a recording door; tests keep apart by `settings_for`'s index prefix."""
+    proxy = open_door(store_url, PLATFORM)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +86,7 @@ def settings_for(tmp_path: Path) -> Callable[..., Settings]:
     """Environment variables → Settings with a VIGIE_HOME and an index prefix of the test's own."""
     own = {
         "VIGIE_HOME": str(tmp_path / "home"),
-        "ES_INDEX_PREFIX": f"t{os.getpid()}-{next(_prefixes)}-",
+        "ES_INDEX_PREFIX": f"{index_prefix()}t{os.getpid()}-{next(_prefixes)}-",
         "JOURNAL_MAX_BYTES": str(64 * 1024 * 1024),
     }
 

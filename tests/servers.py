@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,14 @@ from vigie.settings import RedisSettings
 
 ROOT = Path(__file__).parents[1]
 Found = TypeVar("Found")
+
+
+OF_MAKE = ("MAKE", "MFLAGS", "ARGS", "DATA", "MODEL", "STORE", "DEMO_")
+
+
+def outside() -> dict[str, str]:
+    """Return the environment without what a make around the tests leaves in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OF_MAKE)}
 
 
 def free_port() -> int:

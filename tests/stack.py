@@ -6,33 +6,43 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.real_store import RUN, index_prefix, open_door
 from tests.servers import ROOT, RedisServer, StoreServer, free_port, stop, wait_for
+from tests.store_proxy import PLATFORM, Recording, StoreProxy
 
 from vigie.settings import Settings, load_settings
 
 
 @dataclass
 class Stack:
-    """Redis, store, API, pipeline and front end on free ports, everything kept under `home`."""
+    """Redis, store, API, pipeline and front end on free ports, everything kept under `home`.
+
+    The store is reached through a recording door; in a run on a real Elasticsearch it is that one,
+    under an index prefix of the stack's own.
+    """
 
     home: Path
     package: Path
     environment: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    door: StoreProxy | None = None
+    side_door: StoreProxy | None = None
+    """For what a test asks by itself: the record is of what the platform asks."""
 
     def __post_init__(self) -> None:
         self.ports = {name: free_port() for name in ("REDIS_PORT", "ES_PORT", "API_PORT", "GRADIO_PORT")}
         own = {"VIGIE_HOME": self.home, "MODEL_PATH": self.package, "JOURNAL_MAX_BYTES": 64 * 1024**2}
-        self.environment = {
-            name: str(value) for name, value in {**own, **self.ports, **self.environment}.items()
-        }
+        real = {"ES_HOST": "127.0.0.1", "ES_INDEX_PREFIX": f"{index_prefix()}{uuid.uuid4().hex[:8]}-"}
+        given = {**own, **self.ports, **(real if RUN.store else {}), **self.environment}
+        self.environment = {name: str(value) for name, value in given.items()}
 
     @property
     def settings(self) -> Settings:
@@ -46,17 +56,24 @@ class Stack:
         for name in names:
             wait_for(lambda name=name: self._ready(name), 60, f"{name} to be ready")
 
-    def launch(self, name: str) -> subprocess.Popen[bytes]:
+    def launch(self, name: str) -> None:
         """Start one service without waiting for it."""
         if name == "redis":
-            process = RedisServer.start(self.home / "redis", self.ports["REDIS_PORT"]).process
+            self.processes[name] = RedisServer.start(self.home / "redis", self.ports["REDIS_PORT"]).process
         elif name == "store":
-            process = StoreServer.start(self.home / "store", self.ports["ES_PORT"]).process
+            self._open_store()
         else:
             arguments = ["pipeline", "run"] if name == "pipeline" else [name]
-            process = self.run(*arguments)
-        self.processes[name] = process
-        return process
+            self.processes[name] = self.run(*arguments)
+
+    def _open_store(self) -> None:
+        url = ""
+        if RUN.store is None:
+            server = StoreServer.start(self.home / "store")
+            self.processes["store"] = server.process
+            url = server.url
+        self.door = open_door(url, PLATFORM, self.ports["ES_PORT"])
+        self.side_door = open_door(url, Recording())
 
     def run(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `vigie` command; its output goes to a file under `home`."""
@@ -88,15 +105,25 @@ class Stack:
         """Stop what still runs, in reverse order of start."""
         for name in reversed(list(self.processes)):
             stop(self.processes.pop(name))
+        for door in (self.door, self.side_door):
+            if door is not None:
+                door.stop()
+        self.door = self.side_door = None
 
     def url(self, name: str) -> str:
         """Return the base URL of `api`, `ui` or `store`."""
         return f"http://127.0.0.1:{self.ports[{'api': 'API_PORT', 'ui': 'GRADIO_PORT', 'store': 'ES_PORT'}[name]]}"
 
+    @property
+    def store_url(self) -> str:
+        """The store for a test's own questions."""
+        return self.url("store") if self.side_door is None else self.side_door.url
+
     def documents(self, index: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the source of every document of `index` that matches `query`, by plain search requests."""
+        index = f"{self.settings.store.es_index_prefix}{index}"
         found: list[dict[str, Any]] = []
-        with httpx.Client(base_url=self.url("store"), timeout=30) as client:
+        with httpx.Client(base_url=self.store_url, timeout=30) as client:
             client.post(f"/{index}/_refresh").raise_for_status()
             body: dict[str, Any] = {
                 "size": 1000,
@@ -113,7 +140,9 @@ class Stack:
                 body["search_after"] = hits[-1]["sort"]
 
     def _ready(self, name: str) -> bool:
-        process = self.processes[name]
+        process = self.processes.get(name)
+        if process is None:
+            return name == "store" and self.door is not None
         if process.poll() is not None:
             arguments = ["pipeline", "run"] if name == "pipeline" else [name]
             raise AssertionError(f"{name} ended with {process.returncode}: {self.output(*arguments)[-2000:]}")

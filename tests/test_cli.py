@@ -38,6 +38,7 @@ def test_help_lists_the_commands() -> None:
         "store",
         "train",
         "provision",
+        "retention",
         "pipeline",
         "verify",
         "logs",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -15,14 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
-from tests.servers import ROOT, redis_answers, wait_for
+from tests.servers import ROOT, outside, redis_answers, wait_for
 from tests.stack import Stack
 
+from vigie.telemetry.pipeline_status import statuses
 from vigie.telemetry.stream import Stream
 
-OF_MAKE = ("MAKE", "MFLAGS", "ARGS", "DATA", "MODEL", "STORE", "DEMO_")
-OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(OF_MAKE)}
-"""The environment without what a make around the tests leaves in it."""
 STAMPS = [f"--old-file={sys.prefix}/{name}" for name in ("installed", "installed-dev")]
 """The environment is there: make must not install it again, least of all from a copy."""
 
@@ -34,7 +31,7 @@ def make(
     return subprocess.run(
         ["make", f"VENV={sys.prefix}", *STAMPS, *words],
         cwd=cwd,
-        env={**OUTSIDE, **environment},
+        env={**outside(), **environment},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -77,7 +74,7 @@ def test_operating_targets_against_a_running_stack(stack: Stack) -> None:
     assert refused.returncode != 0
     assert "409" in refused.stderr
     assert make("provision", **environment).returncode == 0
-    assert "ml-api-logs" in httpx.get(stack.url("store") + "/_index_template/*").text
+    assert "ml-api-logs" in httpx.get(stack.store_url + "/_index_template/*").text
     once = make("pipeline-once", **environment)
     assert once.returncode == 0, once.stderr
     assert any(d["transaction_id"] == answer["transaction_id"] for d in stack.documents("ml-api-message"))
@@ -93,7 +90,7 @@ def test_verify_fails_when_a_stored_document_is_gone(stack: Stack) -> None:
     """Exit status 1, and the index is named, when somebody deletes a document."""
     make("predict-test", **stack.environment)
     make("pipeline-once", **stack.environment)
-    store = stack.url("store")
+    store = stack.store_url
     hit = httpx.post(f"{store}/ml-api-message/_search", json={"size": 1}).json()["hits"]["hits"][0]
     httpx.delete(f"{store}/{hit['_index']}/_doc/{hit['_id']}").raise_for_status()
     failed = make("verify", **stack.environment)
@@ -112,7 +109,7 @@ def test_a_service_runs_in_the_foreground_until_sigterm(
     port_name, _, address = path.partition("=")
     one = Stack(tmp_path / "home", package_path)
     process = subprocess.Popen(
-        ["make", f"VENV={sys.prefix}", *STAMPS, target], cwd=ROOT, env={**OUTSIDE, **one.environment}
+        ["make", f"VENV={sys.prefix}", *STAMPS, target], cwd=ROOT, env={**outside(), **one.environment}
     )
     try:
         url = f"http://127.0.0.1:{one.ports[port_name]}{address}"
@@ -139,7 +136,7 @@ def test_run_redis_keeps_its_data(tmp_path: Path, package_path: Path) -> None:
         process = subprocess.Popen(
             ["make", f"VENV={sys.prefix}", *STAMPS, "run-redis"],
             cwd=ROOT,
-            env={**OUTSIDE, **one.environment},
+            env={**outside(), **one.environment},
         )
         try:
             wait_for(lambda: redis_answers(port), 20, "Redis")
@@ -188,7 +185,7 @@ def copy(tmp_path: Path) -> Path:
     ):
         shutil.copy2(ROOT / name, folder)
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "tests", "typings", "model", "docs", "examples"):
+    for name in ("src", "tests", "typings", "model", "docs", "examples", "kibana"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore, symlinks=True)
     return folder
 
@@ -213,6 +210,21 @@ def test_reference_writes_what_the_code_says(copy: Path) -> None:
     assert page.read_text() == fresh
 
 
+def test_dashboards_writes_what_the_panels_say(copy: Path) -> None:
+    """Stale saved objects are written anew; a field that no mapping has is refused, its panel named."""
+    saved = copy / "kibana" / "dashboards.ndjson"
+    fresh = saved.read_bytes()
+    saved.write_text("stale")
+    assert make("dashboards", cwd=copy).returncode == 0
+    assert saved.read_bytes() == fresh
+    panels = copy / "kibana" / "panels.yaml"
+    panels.write_text(panels.read_text().replace("field: memory_delta_mb", "field: memory_change_mb"))
+    refused = make("dashboards", cwd=copy)
+    assert refused.returncode != 0
+    assert "panel memory_delta_over_time" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_test_passes_its_arguments_on(copy: Path) -> None:
     """`make test ARGS=…` runs what it is asked to."""
     ran = make("test", "ARGS=-q tests/test_schema.py -k both_spellings", cwd=copy)
@@ -234,7 +246,7 @@ def test_pipeline_continuous_indexes_until_it_is_stopped(stack: Stack) -> None:
     process = subprocess.Popen(
         ["make", f"VENV={sys.prefix}", *STAMPS, "pipeline-continuous"],
         cwd=ROOT,
-        env={**OUTSIDE, **stack.environment},
+        env={**outside(), **stack.environment},
     )
     try:
         answer = json.loads(make("predict-test", **stack.environment).stdout)
@@ -243,8 +255,8 @@ def test_pipeline_continuous_indexes_until_it_is_stopped(stack: Stack) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-    # The consumer of a worker that stopped cleanly is gone: nothing waits to be taken over.
-    assert Stream.open(stack.settings.redis).workers() == []
+    # A worker that stopped cleanly has taken its heartbeat away; a killed one's would go on for a while.
+    assert statuses(Stream.open(stack.settings.redis).client) == []
 
 
 @pytest.mark.slow
@@ -260,3 +272,14 @@ def test_demo_and_dev_start_everything_and_end(tmp_path: Path, package_path: Pat
     for port in one.ports.values():
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
+
+
+def test_elastic_chooses_the_tests_that_use_a_store() -> None:
+    """`make test-elastic` takes the contract, the faults of a real server and the whole path, and no unit test."""
+    chosen = make(
+        "test-elastic", "ARGS=--collect-only -q tests/contract tests/elastic tests/faults tests/telemetry"
+    )
+    assert chosen.returncode == 0, chosen.stdout
+    for name in ("contract/test_bulk.py", "elastic/test_faults.py", "faults/test_whole_path.py"):
+        assert name in chosen.stdout
+    assert "telemetry/" not in chosen.stdout

@@ -108,6 +108,7 @@ async def kill_the_api_once(stack: Stack, sender: Client) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_store
 def test_every_answered_prediction_is_stored_exactly_once(stack: Stack, schema: FeatureSchema) -> None:
     """Five hard kills of the pipeline and one of the API lose nothing and double nothing.
 

@@ -269,10 +269,6 @@ class FeatureSchema(Declared):
         """Return the index mapping of `input_data`: field → {"type": …}."""
         return {feature.name: {"type": INDEX_TYPES[feature.type]} for feature in self.features}
 
-    def features_present(self, record: Mapping[str, Value]) -> list[str]:
-        """Return the names of the binary inputs marked `present` that equal 1 in `record`."""
-        return [f.name for f in self.features if f.present and record.get(f.name) == 1]
-
     def encode(self, records: Sequence[Mapping[str, Value]]) -> list[list[float]]:
         """Return valid `records` as rows of floats, one column per feature; a category is its position."""
         return [

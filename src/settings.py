@@ -196,7 +196,7 @@ class UiSettings(Concern):
     gradio_url: str | None = None
     """Where the pipeline's http source finds the front end; unset, it follows GRADIO_HOST and GRADIO_PORT."""
     hf_token: SecretStr | None = None
-    """Bearer token for a front end on a private Space."""
+    """Bearer token for a front end on a private Space; not used by this version."""
 
     @property
     def url(self) -> str:
@@ -208,9 +208,9 @@ class PipelineSettings(Concern):
     """Pipeline"""
 
     pipeline_sources: Annotated[tuple[Source, ...], BeforeValidator(split_list)] = ("redis",)
-    """Where events come from, separated by commas: redis, http (the front end's /logs_api), list."""
+    """Where events come from; the pipeline of this version takes redis alone and refuses http and list."""
     poll_interval: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds between two polls of the http source."""
+    """Seconds between two polls of the http source, which this version does not have yet."""
 
 
 class ObservingSettings(Concern):

@@ -103,12 +103,6 @@ def test_example_index_and_encoding_follow_from_the_types(every_type: FeatureSch
     assert every_type.encode([{"COUNT": 2, "SIZE": 0.5, "FLAG_ON": 1, "KIND": "b"}]) == [[2.0, 0.5, 1.0, 1.0]]
 
 
-def test_features_present_lists_marked_ones_that_equal_one(schema: FeatureSchema) -> None:
-    """Only binary inputs marked `present` count, GENDER does not."""
-    record = {**schema.example(), "GENDER": 1, "SMOKING": 1, "CHEST_PAIN": 1}
-    assert schema.features_present(record) == ["SMOKING", "CHEST_PAIN"]
-
-
 def test_text_reads_english_unless_french_is_asked() -> None:
     """Any other language falls back to English."""
     text = Text(en="cough", fr="toux")

@@ -40,7 +40,6 @@ class Supervised:
     started_at: float = 0.0
     restart_at: float = 0.0
     backoff_seconds: float = FIRST_BACKOFF_SECONDS
-    restarts: int = 0
 
     @property
     def running(self) -> bool:
@@ -152,7 +151,6 @@ class Supervisor:
         self.say(f"{one.service.name} died ({how}); starting it again in {one.backoff_seconds:g} s")
         one.restart_at = now + one.backoff_seconds
         one.backoff_seconds = min(2 * one.backoff_seconds, LONGEST_BACKOFF_SECONDS)
-        one.restarts += 1
 
     def _stop(self, one: Supervised) -> None:
         process, one.process = one.process, None

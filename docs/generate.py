@@ -20,7 +20,7 @@ from vigie.api.roles import ENDPOINTS
 from vigie.api.service import Service
 from vigie.dashboards.documentation import dashboards_page
 from vigie.dashboards.specification import load_specification
-from vigie.logs_pipeline.indices import ALERT_FIELDS, ALERTS, COMMON_FIELDS, OWN_FIELDS, FieldMapping
+from vigie.indices.mappings import ALERT_FIELDS, ALERTS, COMMON_FIELDS, OWN_FIELDS, FieldMapping
 from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
 from vigie.model.training import train
 from vigie.schema import load_schema

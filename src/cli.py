@@ -181,7 +181,7 @@ def dashboards(
     from vigie.dashboards.fields import check_fields, field_types
     from vigie.dashboards.kibana import DASHBOARDS_FILE, PANELS_FILE, as_ndjson, saved_objects, write
     from vigie.dashboards.specification import load_specification
-    from vigie.logs_pipeline.indices import MESSAGE, index_mappings
+    from vigie.indices.mappings import MESSAGE, index_mappings
     from vigie.schema import load_schema
 
     settings = load_settings()
@@ -235,7 +235,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Prove that every event produced is stored or accounted for; exit status 1 when not."""
-    from vigie.logs_pipeline.ledger import verify as verify_ledger
+    from vigie.ledger.proof import verify as verify_ledger
 
     report = verify_ledger(load_settings())
     if as_json:

@@ -10,7 +10,7 @@ from typing import Final
 
 import redis
 
-from vigie.logs_pipeline.routing import Epoch, Epochs, epoch_of
+from vigie.indices.routing import Epoch, Epochs, epoch_of
 from vigie.telemetry.stream import Stream, StreamEntry
 
 BATCH: Final = 500

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from vigie.logs_pipeline.indices import LOGS, MESSAGE, PERFS
-from vigie.logs_pipeline.routing import Epoch
+from vigie.indices.mappings import LOGS, MESSAGE, PERFS
+from vigie.indices.routing import Epoch
 from vigie.telemetry.stream import StreamEntry
 
 Fields = dict[str, Any]

@@ -16,10 +16,10 @@ from typing import Any, Final
 import orjson
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
+from vigie.indices.store_client import fault_of
+from vigie.indices.verdicts import Fault, item
 from vigie.logs_pipeline.breaker import BulkSize, CircuitBreaker, backoff
 from vigie.logs_pipeline.filter import Document
-from vigie.logs_pipeline.store_client import fault_of
-from vigie.logs_pipeline.verdicts import Fault, item
 from vigie.telemetry.stream import StreamEntry, Verdict
 
 ALONE_AFTER: Final = 5

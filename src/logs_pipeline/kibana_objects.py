@@ -24,7 +24,7 @@ from vigie.dashboards.kibana import (
 )
 from vigie.dashboards.rules import AlertRules, KibanaRule, kibana_rules
 from vigie.dashboards.specification import load_specification
-from vigie.logs_pipeline.indices import ALERTS, MESSAGE, index_mappings
+from vigie.indices.mappings import ALERTS, MESSAGE, index_mappings
 from vigie.logs_pipeline.kibana_client import KibanaClient, KibanaError
 from vigie.logs_pipeline.templates import Action, Change
 from vigie.schema import FeatureSchema

@@ -22,6 +22,8 @@ from elasticsearch import ApiError, TransportError
 from loguru import logger
 
 from vigie.errors import VigieError
+from vigie.indices.routing import Epochs
+from vigie.indices.store_client import connect_store, fault_of
 from vigie.logs_pipeline.breaker import CircuitBreaker, backoff
 from vigie.logs_pipeline.collector import MIN_IDLE_MS, Collector
 from vigie.logs_pipeline.features import PresentFeatures
@@ -29,8 +31,6 @@ from vigie.logs_pipeline.filter import Context
 from vigie.logs_pipeline.indexer import Indexer
 from vigie.logs_pipeline.report import measure
 from vigie.logs_pipeline.retention import RetentionError, apply_retention
-from vigie.logs_pipeline.routing import Epochs
-from vigie.logs_pipeline.store_client import connect_store, fault_of
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.logs_pipeline.worker import Worker
 from vigie.schema import FeatureSchema, load_schema

@@ -13,9 +13,9 @@ from typing import Final
 from elasticsearch import ApiError, TransportError
 
 from vigie.dashboards.rules import ALERTS_FILE, load_rules
+from vigie.indices.store_client import connect_store, fault_of
 from vigie.logs_pipeline.kibana_client import KibanaClient
 from vigie.logs_pipeline.kibana_objects import KibanaObjects, objects_to_import
-from vigie.logs_pipeline.store_client import connect_store, fault_of
 from vigie.logs_pipeline.templates import Change, Provisioner, ProvisionError
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings, StoreSettings

@@ -11,9 +11,9 @@ import redis
 from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
 from vigie.errors import VigieError
-from vigie.logs_pipeline.indices import INDICES
-from vigie.logs_pipeline.routing import Epochs, end_of
-from vigie.logs_pipeline.store_client import connect_store, fault_of
+from vigie.indices.mappings import INDICES
+from vigie.indices.routing import Epochs, end_of
+from vigie.indices.store_client import connect_store, fault_of
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
 from vigie.telemetry.stream import connect

@@ -18,7 +18,7 @@ from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 from loguru import logger
 
 from vigie.errors import VigieError
-from vigie.logs_pipeline.indices import (
+from vigie.indices.mappings import (
     ALERT_FIELDS,
     ALERTS,
     COMMON_FIELDS,
@@ -28,7 +28,7 @@ from vigie.logs_pipeline.indices import (
     VERSION,
     FieldMapping,
 )
-from vigie.logs_pipeline.routing import Epoch, granularity
+from vigie.indices.routing import Epoch, granularity
 from vigie.schema import FeatureSchema
 from vigie.settings import StoreSettings
 

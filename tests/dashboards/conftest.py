@@ -17,9 +17,9 @@ from tests.store_proxy import StoreProxy
 
 from vigie.dashboards.fields import FieldTypes, field_types
 from vigie.dashboards.specification import Specification, load_specification
+from vigie.indices.mappings import INDICES, MESSAGE, index_mappings
+from vigie.indices.routing import Epoch
 from vigie.logs_pipeline.filter import Context, documents_of
-from vigie.logs_pipeline.indices import INDICES, MESSAGE, index_mappings
-from vigie.logs_pipeline.routing import Epoch
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
 from vigie.settings import load_settings

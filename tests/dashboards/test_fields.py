@@ -6,7 +6,7 @@ import pytest
 
 from vigie.dashboards.fields import FieldTypes, check_fields, field_faults, field_types, field_uses
 from vigie.dashboards.specification import Specification, SpecificationError
-from vigie.logs_pipeline.indices import MESSAGE, index_mappings
+from vigie.indices.mappings import MESSAGE, index_mappings
 from vigie.schema import FeatureSchema
 
 

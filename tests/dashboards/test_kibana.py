@@ -18,7 +18,7 @@ from vigie.dashboards.fields import FieldTypes
 from vigie.dashboards.kibana import LEVELS, as_ndjson, object_id, placed, saved_objects, write
 from vigie.dashboards.lens import RECORDS
 from vigie.dashboards.specification import Panel, Specification, load_specification
-from vigie.logs_pipeline.indices import INDICES
+from vigie.indices.mappings import INDICES
 from vigie.schema import FeatureSchema
 
 Json = dict[str, Any]

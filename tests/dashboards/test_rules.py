@@ -16,8 +16,8 @@ from tests.servers import ROOT, StoreServer
 
 from vigie.dashboards.fields import ALLOWED, FieldTypes
 from vigie.dashboards.rules import AlertRules, KibanaRule, RulesError, kibana_rules, load_rules, rule_id
-from vigie.logs_pipeline.indices import ALERT_FIELDS, ALERTS
-from vigie.logs_pipeline.store_client import connect_store
+from vigie.indices.mappings import ALERT_FIELDS, ALERTS
+from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings

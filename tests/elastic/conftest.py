@@ -17,9 +17,9 @@ from tests.real_store import RUN, NodeServer, open_door
 from tests.servers import ROOT, wait_for
 from tests.store_proxy import Recording, StoreProxy
 
+from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline import breaker, indexer
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.pipeline_status import statuses
 from vigie.telemetry.stream import Stream

@@ -9,8 +9,8 @@ import redis
 from tests.logs_pipeline.events import PRODUCER, predictions
 from tests.servers import RedisServer, wait_for
 
+from vigie.indices.routing import Epochs
 from vigie.logs_pipeline.collector import MOST_DELIVERIES, Collector, Delivery
-from vigie.logs_pipeline.routing import Epochs
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.stream import Stream, StreamEntry, Verdict
 

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.logs_pipeline.events import FUNCTIONS, INPUT, PRODUCER, entry, prediction
 
+from vigie.indices.mappings import index_mappings
+from vigie.indices.routing import Epoch
 from vigie.logs_pipeline.filter import (
     LARGEST_EVENT_BYTES,
     Context,
@@ -19,8 +21,6 @@ from vigie.logs_pipeline.filter import (
     PoisonError,
     documents_of,
 )
-from vigie.logs_pipeline.indices import index_mappings
-from vigie.logs_pipeline.routing import Epoch
 
 EPOCH = Epoch("0-0", "x-", "day")
 

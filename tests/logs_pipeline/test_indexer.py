@@ -13,11 +13,11 @@ from tests.logs_pipeline.events import PRODUCER
 from tests.logs_pipeline.fault_store import Answer, FaultStore, Line, fault_store
 from tests.servers import wait_for
 
+from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline import indexer as indexer_module
 from vigie.logs_pipeline.breaker import CircuitBreaker
 from vigie.logs_pipeline.filter import Document
 from vigie.logs_pipeline.indexer import Indexer, Job
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import Settings
 from vigie.telemetry.stream import StreamEntry, Verdict
 

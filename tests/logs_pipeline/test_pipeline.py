@@ -21,9 +21,9 @@ from tests.logs_pipeline.fault_store import fault_store
 from tests.servers import ROOT, RedisServer, free_port, wait_for
 from tests.store_proxy import StoreProxy
 
+from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import PipelineError, run_continuously, run_once
 from vigie.logs_pipeline.report import lag_ms
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import RedisSettings, Settings, load_settings
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.journal import Journal

@@ -13,11 +13,11 @@ from tests.servers import ROOT, StoreServer, free_port
 from typer.testing import CliRunner
 
 from vigie.cli import app
+from vigie.indices.store_client import connect_store
+from vigie.ledger.proof import verify
 from vigie.logs_pipeline import retention as retention_module
-from vigie.logs_pipeline.ledger import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.retention import RetentionError, apply_retention
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
 from vigie.telemetry.stream import Stream

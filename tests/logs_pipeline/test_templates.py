@@ -10,10 +10,10 @@ from loguru import logger
 from tests.servers import free_port
 from tests.store_proxy import StoreProxy
 
+from vigie.indices.mappings import INDICES, index_mappings
+from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline import templates
-from vigie.logs_pipeline.indices import INDICES, index_mappings
 from vigie.logs_pipeline.provision import provision_store
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.logs_pipeline.templates import Change, Provisioner, ProvisionError, check_types
 from vigie.schema import Feature, FeatureSchema
 from vigie.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vigie.logs_pipeline.indices import COMMON_FIELDS, INDICES, index_mappings
+from vigie.indices.mappings import COMMON_FIELDS, INDICES, index_mappings
 
 COMMON = (
     "@timestamp doc_type transaction_id correlation_id batch_id subject_id producer number level message method "

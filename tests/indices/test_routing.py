@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.logs_pipeline.events import PRODUCER, predictions
 
-from vigie.logs_pipeline.indices import INDICES
-from vigie.logs_pipeline.routing import Epoch, Epochs, alias_of, end_of, epoch_of
+from vigie.indices.mappings import INDICES
+from vigie.indices.routing import Epoch, Epochs, alias_of, end_of, epoch_of
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.stream import Stream
 

@@ -13,9 +13,9 @@ from tests.logs_pipeline.events import PRODUCER, prediction, predictions
 from tests.servers import ROOT, free_port, wait_for
 from tests.store_proxy import StoreProxy
 
-from vigie.logs_pipeline.ledger import LedgerError, Report, Row, ranges, spans, verify
+from vigie.indices.store_client import connect_store
+from vigie.ledger.proof import LedgerError, Report, Row, ranges, spans, verify
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
-from vigie.logs_pipeline.store_client import connect_store
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.journal import Journal
@@ -229,7 +229,7 @@ def test_folded_chunks_count_without_their_bitmaps(
 ) -> None:
     """A chunk that became counts balances like any other."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    for module in ("vigie.telemetry.ledger_state", "vigie.logs_pipeline.ledger"):
+    for module in ("vigie.telemetry.ledger_state", "vigie.ledger.proof"):
         monkeypatch.setattr(f"{module}.CHUNK_SIZE", 8)
     stream.write(PRODUCER, predictions(1, 20))
     run_once(settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.logs_pipeline.store_client import connect_store
+from vigie.indices.store_client import connect_store
 from vigie.settings import Settings
 
 

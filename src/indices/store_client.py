@@ -6,7 +6,7 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from vigie.logs_pipeline.verdicts import Fault, whole_request
+from vigie.indices.verdicts import Fault, whole_request
 from vigie.settings import StoreSettings
 
 

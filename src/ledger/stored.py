@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from vigie.logs_pipeline.indices import INDICES, LOGS, PERFS
-from vigie.logs_pipeline.routing import Epochs, alias_of, end_of
-from vigie.logs_pipeline.store_client import connect_store, fault_of
+from vigie.indices.mappings import INDICES, LOGS, PERFS
+from vigie.indices.routing import Epochs, alias_of, end_of
+from vigie.indices.store_client import connect_store, fault_of
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
 from vigie.telemetry.ledger_state import Bits

@@ -16,7 +16,7 @@ import redis
 from rich.table import Table
 
 from vigie.errors import VigieError
-from vigie.logs_pipeline.ledger_store import StoredDocuments, compare
+from vigie.ledger.stored import StoredDocuments, compare
 from vigie.settings import Settings
 from vigie.telemetry.journal_survey import JournalSurvey, survey
 from vigie.telemetry.ledger_state import Bits, Flags, ProducerState

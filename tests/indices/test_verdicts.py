@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vigie.logs_pipeline.verdicts import item, whole_request
+from vigie.indices.verdicts import item, whole_request
 
 
 @pytest.mark.parametrize(

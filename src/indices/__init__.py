@@ -1,0 +1,1 @@
+"""The indices: their names and mappings, and the connection to the store that has them."""

@@ -1,0 +1,1 @@
+"""The ledger: the proof that every event is stored or accounted for."""

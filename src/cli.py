@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from vigie.client import ask_api
 from vigie.errors import VigieError
+from vigie.logs_pipeline.commands import pipeline_app
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings, load_settings, make_home
+from vigie.terminal import UNHEALTHY, out, print_json, say
 
 USER_ERROR = 2
-UNHEALTHY = 1
 
 app = typer.Typer(
     name="vigie",
@@ -29,22 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-pipeline_app = typer.Typer(help="From the stream to the indices.", no_args_is_help=True)
 app.add_typer(pipeline_app, name="pipeline")
-
-out = Console(highlight=False, soft_wrap=True)
-
-
-def say(text: str) -> None:
-    """Print one line; a reader who has gone away (`| head`) is no reason to stop what runs."""
-    with suppress(BrokenPipeError):
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-
-
-def print_json(value: object) -> None:
-    """Print `value` as indented JSON."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def settings_with_home() -> Settings:
@@ -192,42 +174,6 @@ def dashboards(
     objects = saved_objects(specification, types, settings.store.es_index_prefix)
     written = write(folder / DASHBOARDS_FILE, as_ndjson(objects))
     say(f"{folder / DASHBOARDS_FILE}: {'written' if written else 'unchanged'}, {len(objects)} objects")
-
-
-@pipeline_app.command("once")
-def pipeline_once() -> None:
-    """Index everything that waits in the stream, then end; exit status 1 when something stood in the way."""
-    from vigie.logs_pipeline.pipeline import run_once
-
-    summary = run_once(load_settings())
-    say(str(summary))
-    raise typer.Exit(0 if summary.complete else UNHEALTHY)
-
-
-@pipeline_app.command("run")
-def pipeline_run() -> None:
-    """Index events as they come, until SIGINT or SIGTERM."""
-    from vigie.logs_pipeline.pipeline import run_continuously
-
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    run_continuously(load_settings(), stop)
-
-
-@pipeline_app.command("status")
-def pipeline_status(
-    here: Annotated[bool, typer.Option("--here", help="Only the workers of this machine.")] = False,
-) -> None:
-    """Show the workers that live and what they did; exit status 1 when there is none."""
-    from vigie.logs_pipeline.living import described, living_workers
-
-    workers = living_workers(load_settings().redis, here=here)
-    for worker in workers:
-        say(described(worker))
-    if not workers:
-        say("no worker lives" + (" on this machine" if here else ""))
-        raise typer.Exit(UNHEALTHY)
 
 
 @app.command()

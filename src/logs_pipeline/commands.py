@@ -1,0 +1,50 @@
+"""`vigie pipeline`: what an operator does with the pipeline."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from vigie.settings import load_settings
+from vigie.terminal import UNHEALTHY, say
+
+pipeline_app = typer.Typer(help="From the stream to the indices.", no_args_is_help=True)
+
+
+@pipeline_app.command("once")
+def pipeline_once() -> None:
+    """Index everything that waits in the stream, then end; exit status 1 when something stood in the way."""
+    from vigie.logs_pipeline.pipeline import run_once
+
+    summary = run_once(load_settings())
+    say(str(summary))
+    raise typer.Exit(0 if summary.complete else UNHEALTHY)
+
+
+@pipeline_app.command("run")
+def pipeline_run() -> None:
+    """Index events as they come, until SIGINT or SIGTERM."""
+    from vigie.logs_pipeline.pipeline import run_continuously
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    run_continuously(load_settings(), stop)
+
+
+@pipeline_app.command("status")
+def pipeline_status(
+    here: Annotated[bool, typer.Option("--here", help="Only the workers of this machine.")] = False,
+) -> None:
+    """Show the workers that live and what they did; exit status 1 when there is none."""
+    from vigie.logs_pipeline.living import described, living_workers
+
+    workers = living_workers(load_settings().redis, here=here)
+    for worker in workers:
+        say(described(worker))
+    if not workers:
+        say("no worker lives" + (" on this machine" if here else ""))
+        raise typer.Exit(UNHEALTHY)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from vigie.demo.services import Service
@@ -28,6 +29,20 @@ Say = Callable[[str], None]
 
 class ServiceFailedError(VigieError):
     """A service cannot run; the message is its own last line."""
+
+
+@cache
+def dies_with_us() -> tuple[str, ...]:
+    """Return what to put before a command so that the kernel ends it with this process, even by SIGKILL.
+
+    Linux with util-linux's setpriv; elsewhere nothing, and a killed supervisor leaves its services running.
+    """
+    guard = ("setpriv", "--pdeathsig", "TERM")
+    try:
+        tried = subprocess.run([*guard, "true"], capture_output=True, check=False)
+    except OSError:
+        return ()
+    return guard if tried.returncode == 0 else ()
 
 
 @dataclass
@@ -133,7 +148,7 @@ class Supervisor:
         one.started_at = self.clock()
         with one.log.open("ab") as output:
             one.process = subprocess.Popen(
-                one.service.command,
+                (*dies_with_us(), *one.service.command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

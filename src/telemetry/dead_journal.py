@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from vigie.telemetry.journal_home import HeldFolder, take_dead_folders
-from vigie.telemetry.journal_reader import JournalReader
+from vigie.telemetry.journal_promise import boot_id
+from vigie.telemetry.journal_reader import CRASHED, DAMAGED, JournalReader
 from vigie.telemetry.journal_segment import Segment
 from vigie.telemetry.stream_types import Gap, Record
 
@@ -23,7 +25,7 @@ class DeadJournal:
         known = [segment.attributes for segment in self._segments]
         self.attributes = next((attributes for attributes in known if attributes), {})
         shipped = max((segment.shipped for segment in self._segments), default=0)
-        self._reader = JournalReader(self._segments, shipped=shipped)
+        self._reader = crash_reader(self._segments, shipped)
 
     @classmethod
     def recover(cls, home: Path) -> list[Self]:
@@ -32,7 +34,7 @@ class DeadJournal:
         for folder in take_dead_folders(home):
             try:
                 found.append(cls(folder))
-            except OSError:
+            except (OSError, ValueError):
                 folder.release()  # unreadable now; the next round tries again
         return found
 
@@ -59,8 +61,27 @@ class DeadJournal:
 
     def close(self, *, delete: bool) -> None:
         """Remove the folder, or leave it to the next process."""
-        for segment in self._segments:
+        for segment in (*self._reader.retired, *self._segments):
             segment.close()
         if delete:
             self._folder.delete()
         self._folder.release()
+
+
+def is_of_an_earlier_start(segments: Sequence[Segment]) -> bool:
+    """Whether the machine was started anew since the journal was written; False where nobody can tell."""
+    boots = {boot for segment in segments if (boot := segment.attributes.get("boot"))}
+    return bool(boots) and boot_id() not in {*boots, ""}
+
+
+def crash_reader(segments: deque[Segment], shipped: int) -> JournalReader:
+    """Return a reader that also declares what the dead process's numbers reached beyond its records.
+
+    What it wrote is known from the marks in the headers. When the machine was started anew since, the
+    newest marks may be lost with the records: then the promise stands.
+    """
+    ends = [(max((segment.high for segment in segments), default=0), DAMAGED)]
+    promises = [promised for segment in segments if (promised := segment.promised) is not None]
+    if promises and is_of_an_earlier_start(segments):
+        ends.append((promises[-1], CRASHED))
+    return JournalReader(segments, shipped=shipped, ends=ends)

@@ -18,8 +18,8 @@ class Destination(Protocol):
     def register(self, producer: str, attributes: Mapping[str, str]) -> None:
         """Make a producer known."""
 
-    def write(self, producer: str, items: Sequence[Record | Gap]) -> Written:
-        """Take a producer's next items."""
+    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
+        """Take a producer's next items, unless what it had up to number `known` is lost (`Stream.write`)."""
 
     def high(self, producer: str) -> int | None:
         """Return the highest number it has of a producer; None when it keeps no account."""
@@ -45,7 +45,7 @@ class StandardOutput:
     def register(self, producer: str, attributes: Mapping[str, str]) -> None:
         """Nothing: each line names its producer."""
 
-    def write(self, producer: str, items: Sequence[Record | Gap]) -> Written:
+    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:  # noqa: ARG002
         """Write the items as lines and flush. Raises OSError when nobody reads any more."""
         lines = [item.event if isinstance(item, Record) else _gap_line(producer, item) for item in items]
         self._output.write(b"".join(line + b"\n" for line in lines))

@@ -82,7 +82,8 @@ class JournalKeeper(threading.Thread):
                 if told != str(error):  # once, not every second
                     told = str(error)
                     logger.warning("the journal cannot be brought to the disk: {}", told)
-            self._journal.wanted.wait(self._interval_seconds)
+            if not self._stopping:  # the call that stops may have been wiped out by `maintain`
+                self._journal.wanted.wait(self._interval_seconds)
 
     def stop(self) -> None:
         """End the thread."""

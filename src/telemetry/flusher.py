@@ -91,7 +91,10 @@ class Shipment:
         items = self.journal.read(PAGE)
         if not items:
             return 0
-        written = self._destination.write(self.journal.producer, items)
+        written = self._destination.write(self.journal.producer, items, self.high)
+        if written.high < self.high:  # it lost what it had, behind a connection that never broke
+            self.agree()
+            return len(items)
         self.high, self.full = written.high, written.full
         self.journal.advance(written.high)
         return len(items)

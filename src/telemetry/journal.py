@@ -18,27 +18,21 @@ from pathlib import Path
 from typing import Final, Self
 
 import orjson
+from loguru import logger
 
 from vigie.settings import JournalSettings
 from vigie.telemetry.event import Event, abridged, storable
 from vigie.telemetry.ids import iso_timestamp, new_producer_id
+from vigie.telemetry.journal_files import JournalFiles, segment_size
 from vigie.telemetry.journal_home import HeldFolder, make_folder
+from vigie.telemetry.journal_promise import Promise, boot_id
 from vigie.telemetry.journal_reader import JournalReader
 from vigie.telemetry.journal_segment import HEADER_BYTES, RECORD, Segment, frame
 from vigie.telemetry.stream_types import Gap, Record
 
-SEGMENT_BYTES: Final = 4 * 1024 * 1024
-"""Usual size of a segment: 0.2 s of events at 15,000 requests/s, time enough to prepare the next."""
 LARGEST_EVENT_BYTES: Final = 1024 * 1024
 """A larger event is abridged."""
 FULL: Final = "journal full"
-NO_ROOM: Final = "no room on the disk"
-
-
-def segment_size(max_bytes: int) -> int:
-    """Return the size of a segment for a journal of `max_bytes`: 8 to 128 fit (each two open files)."""
-    size = max(max_bytes // 128, min(SEGMENT_BYTES, max_bytes // 8))
-    return size - size % HEADER_BYTES
 
 
 class Journal:
@@ -52,6 +46,7 @@ class Journal:
         self.attributes = {
             "role": role,
             "host": socket.gethostname(),
+            "boot": boot_id(),
             "pid": str(os.getpid()),
             "started": iso_timestamp(time.time_ns()),
         }
@@ -65,17 +60,18 @@ class Journal:
         self.wanted = threading.Event()
         """Set when `maintain` has something to do before its next interval."""
         self._folder = folder
-        self._segment_bytes = segment_size(max_bytes)
-        self._most_segments = max_bytes // self._segment_bytes
-        self._largest = min(LARGEST_EVENT_BYTES, (self._segment_bytes - HEADER_BYTES) // 4)
+        segment_bytes = segment_size(max_bytes)
+        self._files = JournalFiles(folder, segment_bytes, self.attributes)
+        self._most_segments = max_bytes // segment_bytes
+        self._largest = min(LARGEST_EVENT_BYTES, (segment_bytes - HEADER_BYTES) // 4)
         self._lock = threading.RLock()
         self._appending = False
         self._deferred: deque[Event] = deque()
         self._closed = False
-        self._made = 0
         self._spare: Segment | None = None
-        self._no_room = False
-        self._segments = deque([self._make_segment()])
+        self._segments = deque([self._files.make()])
+        self._promise = Promise()
+        self._renew_promise()
         self._reader = JournalReader(self._segments, self._lock)
         _living.add(self)
 
@@ -155,21 +151,25 @@ class Journal:
     def _commit(self, segment: Segment, parts: Sequence[bytes], number: int) -> None:
         if parts:
             segment.write(b"".join(parts))
+            segment.high = number
         self.high = max(self.high, number)
+        if self._promise.is_due(number) and not self.wanted.is_set():
+            self.wanted.set()
 
     def _drop(self, segment: Segment, number: int) -> None:
         gap = segment.gap
-        reason = NO_ROOM if self._no_room else FULL
+        reason = self._files.fault or FULL
         segment.declare(Gap(number, number, reason) if gap is None else Gap(gap.first, number, gap.reason))
         self.high = number
         self.dropped += 1
 
     def _next_segment(self) -> Segment | None:
         following, self._spare = self._spare, None
-        if following is None and not self._no_room:
+        if following is None and self._files.fault is None:
             # The one prepared was not ready: better a moment of disk work here than a lost event.
             following = self._try_to_make()
         if following is not None:
+            following.promised = self._promise.upto
             self._segments.append(following)
             self.wanted.set()
         return following
@@ -197,7 +197,7 @@ class Journal:
         """Whether the next event finds room."""
         with self._lock:
             dropping = self._segments[-1].gap is not None and self._spare is None
-            stuck = self._no_room or len(self._segments) >= self._most_segments
+            stuck = self._files.fault is not None or len(self._segments) >= self._most_segments
             return not (self._closed or (dropping and stuck))
 
     def read(self, limit: int) -> list[Record | Gap]:
@@ -221,9 +221,32 @@ class Journal:
         self.wanted.clear()
         self._prepare()
         with self._lock:
-            unsynced = [] if self.backlog == 0 else list(self._segments)
+            if self._promise.is_due(self.high) and not self._closed:
+                self._renew_promise()
+            unsynced = [each for each in self._segments if self.backlog or not each.keeps_promise]
         for segment in unsynced:
             segment.sync()
+        self._restore()
+
+    def _renew_promise(self) -> None:
+        self._promise.renew(self.high)
+        self._segments[-1].promised = self._promise.upto
+
+    def _restore(self) -> None:
+        """When somebody removed the files, go on in new ones: what follows survives a kill again.
+
+        What was in the old ones is shipped from memory; if this process is killed before, it is a gap.
+        """
+        if self._closed or not (self._folder.gone or self._segments[-1].gone):
+            return
+        made = self._files.make()
+        with self._lock:
+            made.promised = self._promise.upto
+            self._segments.append(made)
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.delete()
+        logger.warning("somebody removed the journal under {}: it goes on there anew", self._folder.path)
 
     def _prepare(self) -> None:
         if self._spare is not None or self._closed:
@@ -238,21 +261,14 @@ class Journal:
                 self._spare = made
 
     def _try_to_make(self) -> Segment | None:
-        if len(self._segments) >= self._most_segments:
+        room = self._most_segments - len(self._segments)
+        if room <= 0:
             return None
         try:
-            made = self._make_segment()
-        except OSError:
-            self._no_room = True
-            return None
-        self._no_room = False
-        return made
-
-    def _make_segment(self) -> Segment:
-        with self._lock:
-            self._made += 1
-            path = self._folder.path / f"{self._made:012d}.segment"
-        return Segment.create(path, self._segment_bytes, self.attributes)
+            self._reader.let_go(needed=len(self._reader.retired) + 1 - room)
+        except OSError as error:
+            logger.warning("a shipped file of the journal cannot be removed: {}", error)
+        return self._files.try_to_make()
 
     # Ending
 
@@ -265,7 +281,9 @@ class Journal:
             spare, self._spare = self._spare, None
         if spare is not None:
             spare.delete()
-        for segment in self._segments:
+        if not delete:
+            self._segments[-1].promised = self.high  # an orderly end: nothing comes after it
+        for segment in (*self._reader.retired, *self._segments):
             if not delete:
                 segment.sync()
             segment.close()
@@ -276,7 +294,8 @@ class Journal:
     def abandon(self) -> None:
         """Let go of the parent's files, in a forked child."""
         self._lock, self._appending, self._closed, self.abandoned = threading.RLock(), False, True, True
-        for segment in (*self._segments, *([self._spare] if self._spare else [])):
+        spare = [self._spare] if self._spare else []
+        for segment in (*self._reader.retired, *self._segments, *spare):
             segment.abandon()
         self._folder.release()
 

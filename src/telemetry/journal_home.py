@@ -31,6 +31,17 @@ class HeldFolder:
         """The producer whose folder it is."""
         return self.path.name
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody removed the folder under this process."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def restore(self) -> None:
+        """Make the folder again and lock it, after somebody removed it. Raises OSError."""
+        descriptor = _make(self.path, exist_ok=True)
+        self.release()
+        self._descriptor = descriptor
+
     def release(self) -> None:
         """Leave the folder to the next process. In a forked child this leaves the parent's lock alone."""
         if self._descriptor >= 0:
@@ -39,22 +50,29 @@ class HeldFolder:
 
     def delete(self) -> None:
         """Remove the folder with everything in it."""
-        with _everybody(self.path.parent):
-            shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            with _everybody(self.path.parent):
+                shutil.rmtree(self.path, ignore_errors=True)
+        except FileNotFoundError:
+            pass  # somebody removed all folders: this one is gone too
+        finally:
             self.release()
 
 
 def make_folder(home: Path, producer: str) -> HeldFolder:
     """Make and lock the folder of a new producer. Raises OSError."""
-    producers = home / "producers"
-    producers.mkdir(parents=True, exist_ok=True)
-    path = producers.absolute() / producer
-    with _everybody(producers):
-        path.mkdir()
+    path = home.absolute() / "producers" / producer
+    return HeldFolder(path, _make(path))
+
+
+def _make(path: Path, *, exist_ok: bool = False) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _everybody(path.parent):
+        path.mkdir(exist_ok=exist_ok)
         descriptor = _lock(path / LOCK, os.O_CREAT)
     if descriptor is None:
         raise OSError(f"the new folder {path} is locked by another process")
-    return HeldFolder(path, descriptor)
+    return descriptor
 
 
 def take_dead_folders(home: Path) -> list[HeldFolder]:
@@ -67,10 +85,10 @@ def take_dead_folders(home: Path) -> list[HeldFolder]:
         for path in sorted(producers.absolute().iterdir()):
             if not path.is_dir():
                 continue
-            if not (path / LOCK).exists():  # its making or its removal was interrupted: it holds no events
-                shutil.rmtree(path, ignore_errors=True)
+            if not (path / LOCK).exists() and not any(path.glob("*.segment")):
+                shutil.rmtree(path, ignore_errors=True)  # its making or its removal was interrupted
                 continue
-            descriptor = _lock(path / LOCK)
+            descriptor = _lock(path / LOCK, os.O_CREAT)
             if descriptor is not None:
                 held.append(HeldFolder(path, descriptor))
     return held

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Final, NamedTuple
 
 from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
@@ -13,11 +15,18 @@ from vigie.telemetry.stream_types import Gap, Record
 
 DAMAGED: Final = "journal damaged"
 """Reason of a gap that is found, not declared: numbers whose records do not hold their checksum."""
+CRASHED: Final = "lost with the machine, at most"
+"""Reason of the gap behind the last record after a crash of the machine: up to what was promised."""
 READ_BYTES: Final = 4 * 1024 * 1024
 """Most bytes of events returned at once, whatever their number."""
+KEEP_SECONDS: Final = 3.0
+"""How long a shipped file stays: a Redis whose machine crashed comes back without its last second or two
+(appendfsync everysec), and is given them again."""
 
 
-class _Position(NamedTuple):
+class Position(NamedTuple):
+    """A place in a journal."""
+
     segment: Segment
     offset: int
 
@@ -25,19 +34,28 @@ class _Position(NamedTuple):
 class JournalReader:
     """Reads the segments of one journal; used by one thread at a time, while another may append.
 
-    `segments` is shared with the journal: appended to by the writer, taken off and deleted here once shipped,
-    oldest first. The last one always stays. `lock` is held to look at what the writer changes.
+    `segments` is shared with the journal: appended to by the writer, taken off here once shipped, oldest
+    first, and deleted some seconds later. The last one always stays. `lock` is held to look at what the
+    writer changes. `ends` are (number, reason): what is missing up to that number is a gap for that reason,
+    also behind the last record.
     """
 
     def __init__(
-        self, segments: deque[Segment], lock: AbstractContextManager[object] | None = None, shipped: int = 0
+        self,
+        segments: deque[Segment],
+        lock: AbstractContextManager[object] | None = None,
+        shipped: int = 0,
+        ends: Sequence[tuple[int, str]] = (),
     ) -> None:
         self.shipped = shipped
         """Highest number that needs no shipping any more."""
         self._segments = segments
         self._lock = lock if lock is not None else threading.Lock()
+        self._ends = ends
+        self._retired: deque[tuple[float, Segment]] = deque()
+        """Files wholly shipped, oldest first, with the time until which they stay."""
         self._offset = HEADER_BYTES  # in the oldest segment
-        self._read_up_to: tuple[int, _Position] | None = None
+        self._read_up_to: tuple[int, Position] | None = None
 
     @property
     def done_bytes(self) -> int:
@@ -49,9 +67,10 @@ class JournalReader:
 
         Numbers that should be there and are not come as a Gap. The same items come again until `advance`.
         """
+        self.let_go()
         items: list[Record | Gap] = []
         size = 0
-        for item, position in self._items():
+        for item, position in self.walk():
             items.append(item)
             last, length = (item.number, len(item.event)) if isinstance(item, Record) else (item.last, 0)
             self._read_up_to = (last, position)
@@ -61,7 +80,7 @@ class JournalReader:
         return items
 
     def advance(self, high: int) -> None:
-        """Take note that everything up to number `high` is shipped; segments wholly shipped are deleted."""
+        """Take note that everything up to number `high` is shipped."""
         if high <= self.shipped:
             return
         position = self._position_of(high)
@@ -69,12 +88,11 @@ class JournalReader:
         if position is not None:
             position.segment.shipped = high
             while self._segments[0] is not position.segment:
-                self._pop_oldest()
+                self._retire_oldest()
             self._offset = position.offset
         while len(self._segments) > 1 and self._done(self._segments[0]):
             self._segments[1].shipped = high
-            self._pop_oldest()
-            self._offset = HEADER_BYTES
+            self._retire_oldest()
 
     def rewind(self, high: int) -> None:
         """Go back to number `high`, as far as the journal still has what follows it.
@@ -84,13 +102,33 @@ class JournalReader:
         """
         if high >= self.shipped:
             return
-        oldest = self._segments[0]
-        first = next(oldest.records(HEADER_BYTES, oldest.used), None)
+        with self._lock:
+            while self._retired:
+                self._segments.appendleft(self._retired.pop()[1])
+            records = (each.records(HEADER_BYTES, each.used) for each in tuple(self._segments))
+        first = next(chain.from_iterable(records), None)
         if first is not None and first.number <= self.shipped:
             self.shipped = max(high, first.number - 1)
-            self._offset, self._read_up_to = HEADER_BYTES, None
+        self._offset, self._read_up_to = HEADER_BYTES, None
 
-    def _items(self) -> Iterator[tuple[Record | Gap, _Position]]:
+    @property
+    def retired(self) -> list[Segment]:
+        """The files that are shipped and still there; without the lock, for a forked child."""
+        return [segment for _, segment in tuple(self._retired)]
+
+    def let_go(self, needed: int = 0) -> None:
+        """Delete the shipped files whose time is over, and up to `needed` before. Raises OSError."""
+        now = time.monotonic()
+        while True:
+            with self._lock:
+                if not self._retired or (needed <= 0 and self._retired[0][0] > now):
+                    return
+                _, segment = self._retired.popleft()
+            needed -= 1
+            segment.delete()
+
+    def walk(self) -> Iterator[tuple[Record | Gap, Position]]:
+        """Yield what is not shipped yet, in order, each item with the place behind it."""
         expected = self.shipped + 1
         offset = self._offset
         with self._lock:
@@ -99,24 +137,28 @@ class JournalReader:
             for record in segment.records(offset, used):
                 if record.number < expected:
                     continue
-                position = _Position(segment, record.end)
+                position = Position(segment, record.end)
                 if record.number > expected:
-                    yield Gap(expected, record.number - 1, DAMAGED), _Position(segment, offset)
+                    yield Gap(expected, record.number - 1, DAMAGED), Position(segment, offset)
                 offset = record.end
                 yield Record(record.number, record.event), position
                 expected = record.number + 1
             if gap is not None and gap.last >= expected:
                 if gap.first > expected:
-                    yield Gap(expected, gap.first - 1, DAMAGED), _Position(segment, offset)
-                yield Gap(max(gap.first, expected), gap.last, gap.reason), _Position(segment, offset)
+                    yield Gap(expected, gap.first - 1, DAMAGED), Position(segment, offset)
+                yield Gap(max(gap.first, expected), gap.last, gap.reason), Position(segment, offset)
                 expected = gap.last + 1
             offset = HEADER_BYTES
+        for end, reason in self._ends:
+            if end >= expected:
+                yield Gap(expected, end, reason), Position(segment, offset)
+                expected = end + 1
 
-    def _position_of(self, high: int) -> _Position | None:
+    def _position_of(self, high: int) -> Position | None:
         if self._read_up_to is not None and self._read_up_to[0] == high:
             return self._read_up_to[1]
-        found: _Position | None = None
-        for item, position in self._items():
+        found: Position | None = None
+        for item, position in self.walk():
             if (item.number if isinstance(item, Record) else item.last) > high:
                 break
             found = position
@@ -127,7 +169,7 @@ class JournalReader:
             return False
         return all(record.number <= self.shipped for record in segment.records(self._offset, segment.used))
 
-    def _pop_oldest(self) -> None:
+    def _retire_oldest(self) -> None:
         with self._lock:
-            oldest = self._segments.popleft()
-        oldest.delete()
+            self._retired.append((time.monotonic() + KEEP_SECONDS, self._segments.popleft()))
+        self._offset = HEADER_BYTES

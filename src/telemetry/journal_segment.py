@@ -6,8 +6,9 @@ never shipped. The marker's first byte cannot occur in UTF-8: behind a damaged r
 is found by searching.
 
 Layout of the header: magic (8 bytes), highest number shipped (8), two slots for the gap behind the last
-record (64 each, written in turn so that one is always sound), from 256 on length, checksum and JSON of
-the producer's attributes.
+record (64 each, written in turn so that one is always sound), highest number in this file (8), number up
+to which a crash of the machine may have cost events (8), from 256 on length, checksum and JSON of the
+producer's attributes. A number in the header has its checksum beside it; both are stored at once.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ HEADER_BYTES: Final = mmap.PAGESIZE
 REASON_BYTES: Final = 32
 """Longest reason of a gap."""
 
-_SHIPPED: Final = struct.Struct("<Q")
+_MARK: Final = struct.Struct("<II")
+"""A number and its checksum: eight aligned bytes, which a kill does not cut in two."""
 _SHIPPED_AT: Final = 8
 _GAP: Final = struct.Struct(f"<II QQ {REASON_BYTES}s")
 """Checksum, turn, first and last number, reason."""
 _GAP_AT: Final = (16, 80)
+_HIGH_AT: Final = 144
+_PROMISED_AT: Final = 152
 _ATTRIBUTES: Final = struct.Struct("<II")
 _ATTRIBUTES_AT: Final = 256
 
@@ -58,6 +62,10 @@ def frame(number: int, event: bytes) -> bytes:
 def checksum(number: int, event: bytes) -> int:
     """Return the CRC-32 of the text, begun with the number, so that a change of either shows."""
     return zlib.crc32(event, (number ^ number >> 32) & 0xFFFFFFFF)
+
+
+def _mark_checksum(number: int) -> int:
+    return zlib.crc32(number.to_bytes(4, "little"))
 
 
 class Segment:
@@ -134,6 +142,7 @@ class Segment:
         body = _GAP.pack(0, self._turn, gap.first, gap.last, gap.reason.encode()[:REASON_BYTES])[4:]
         at = _GAP_AT[self._turn % 2]
         self._mapping[at : at + _GAP.size] = zlib.crc32(body).to_bytes(4, "little") + body
+        self.high = gap.last
         self.gap = gap
 
     def _stored_gap(self) -> Gap | None:
@@ -148,16 +157,52 @@ class Segment:
 
     @property
     def shipped(self) -> int:
-        """Highest number known to be shipped when this segment was the oldest."""
-        return int(_SHIPPED.unpack_from(self._mapping, _SHIPPED_AT)[0])
+        """Highest number known to be shipped when this segment was the oldest; 0 when that is damaged."""
+        return self._mark(_SHIPPED_AT) or 0
 
     @shipped.setter
     def shipped(self, number: int) -> None:
-        _SHIPPED.pack_into(self._mapping, _SHIPPED_AT, number)
+        self._set_mark(_SHIPPED_AT, number)
+
+    @property
+    def high(self) -> int:
+        """Number of the last event written to this file or dropped behind it, readable or not."""
+        return self._mark(_HIGH_AT) or 0
+
+    @high.setter
+    def high(self, number: int) -> None:
+        self._set_mark(_HIGH_AT, number)
+
+    @property
+    def promised(self) -> int | None:
+        """Number that was not passed before a later promise was on the disk (`journal_promise`)."""
+        return self._mark(_PROMISED_AT)
+
+    @promised.setter
+    def promised(self, number: int) -> None:
+        self._set_mark(_PROMISED_AT, number)
+        self._synced = 0
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether the promise is on the disk."""
+        return self._synced > 0
+
+    def _mark(self, at: int) -> int | None:
+        number, stored = _MARK.unpack_from(self._mapping, at)
+        return int(number) if _mark_checksum(number) == stored else None
+
+    def _set_mark(self, at: int, number: int) -> None:
+        self._mapping[at : at + _MARK.size] = _MARK.pack(number, _mark_checksum(number))
+
+    @property
+    def gone(self) -> bool:
+        """Whether somebody removed the file; what is in the mapping can still be read."""
+        return os.fstat(self._descriptor).st_nlink == 0
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Who wrote it: role, host, pid, started; empty when the header is damaged."""
+        """Who wrote it: role, host, boot, pid, started; empty when the header is damaged."""
         length, stored = _ATTRIBUTES.unpack_from(self._mapping, _ATTRIBUTES_AT)
         start = _ATTRIBUTES_AT + _ATTRIBUTES.size
         about = self._mapping[start : min(start + length, HEADER_BYTES)]

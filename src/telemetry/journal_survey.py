@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigie.telemetry.dead_journal import crash_reader, is_of_an_earlier_start
 from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
 from vigie.telemetry.stream_types import Gap
 
@@ -38,16 +40,13 @@ def survey(home: Path) -> list[JournalSurvey]:
 
 
 def _survey(folder: Path) -> JournalSurvey | None:
-    high = shipped = 0
-    numbers: list[int] = []
-    gaps: list[Gap] = []
-    attributes: dict[str, str] = {}
-    for segment in _segments(folder):
-        shipped = max(shipped, segment.shipped)
-        attributes = attributes or segment.attributes
-        numbers += [record.number for record in segment.records(HEADER_BYTES, segment.size)]
-        if segment.gap is not None:
-            gaps.append(segment.gap)
+    segments = deque(_segments(folder))
+    shipped = max((segment.shipped for segment in segments), default=0)
+    known = (attributes for segment in segments if (attributes := segment.attributes))
+    attributes = next(known, {})
+    found = _lost_and_found if is_of_an_earlier_start(segments) else _found
+    numbers, gaps = found(segments, shipped)
+    for segment in segments:
         segment.close()
     high = max([shipped, *numbers[-1:], *(gap.last for gap in gaps)])
     if not high:
@@ -59,6 +58,26 @@ def _survey(folder: Path) -> JournalSurvey | None:
         gaps=tuple(gap for gap in gaps if gap.last > shipped),
         attributes=attributes,
     )
+
+
+def _found(segments: Iterable[Segment], _: int) -> tuple[list[int], list[Gap]]:
+    """Return what is there. What is not may be on its way: the process may be writing and removing."""
+    numbers: list[int] = []
+    for segment in segments:
+        numbers += [record.number for record in segment.records(HEADER_BYTES, segment.size)]
+    return numbers, [segment.gap for segment in segments if segment.gap is not None]
+
+
+def _lost_and_found(segments: deque[Segment], shipped: int) -> tuple[list[int], list[Gap]]:
+    """Return what is there, and what will be declared, of a process that surely is no more."""
+    numbers: list[int] = []
+    gaps: list[Gap] = []
+    for item, _ in crash_reader(segments, shipped).walk():
+        if isinstance(item, Gap):
+            gaps.append(item)
+        else:
+            numbers.append(item.number)
+    return numbers, gaps
 
 
 def _segments(folder: Path) -> Iterator[Segment]:

@@ -1,16 +1,20 @@
 -- Adds a producer's next events to the stream, once each.
 -- KEYS: stream, producer hash, gaps hash, set of producers, totals
--- ARGV: producer, most entries not yet settled, then per item
+-- ARGV: producer, most entries not yet settled, number up to which all were written before, then per item
 --       "r", number, event  or  "g", first, last, reason
--- Returns {high, entries added, 1 when the bound was reached}
+-- Returns {high, entries added, 1 when the bound was reached}; nothing is added when what was written
+-- before is not here any more, so that the writer can go back to it
 local producer, bound = ARGV[1], tonumber(ARGV[2])
 local high = tonumber(redis.call('HGET', KEYS[2], 'high') or '0')
+if high < tonumber(ARGV[3]) then
+  return {high, 0, 0}
+end
 local totals = redis.call('HMGET', KEYS[5], 'written', 'settled')
 local room = bound - (tonumber(totals[1] or '0') - tonumber(totals[2] or '0'))
 local before, written, declared, full = high, 0, 0, 0
 
 redis.call('SADD', KEYS[4], producer)
-local at = 3
+local at = 4
 while at <= #ARGV do
   if ARGV[at] == 'r' then
     local number = tonumber(ARGV[at + 1])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.servers import free_port, wait_for
 
 from vigie.demo import supervisor as module
 from vigie.demo.services import PortInUseError, Service
-from vigie.demo.supervisor import ServiceFailedError, Supervisor
+from vigie.demo.supervisor import ServiceFailedError, Supervisor, dies_with_us
 
 SLEEPER = "import time; time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -157,3 +159,52 @@ def test_a_port_in_use_is_named_before_anything_starts(supervisor: Supervisor) -
             supervisor.start([service("other", SLEEPER), taken])
     assert supervisor.supervised == []
     Service("api", (), lambda: True, port=("API_PORT", "127.0.0.1", free_port())).demand_free_port()
+
+
+SUPERVISES = """
+import sys, time
+from pathlib import Path
+from vigie.demo.services import Service
+from vigie.demo.supervisor import Supervisor
+
+supervisor = Supervisor(Path(sys.argv[1]), print)
+supervisor.start([Service("one", (sys.executable, "-c", sys.argv[2]), lambda: True)])
+print(supervisor.supervised[0].process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(
+    not dies_with_us(), reason="there is no setpriv here that can tie a process to its parent"
+)
+def test_a_killed_supervisor_leaves_no_service(tmp_path: Path) -> None:
+    """SIGKILL of the supervisor itself: its services are told to stop by the kernel."""
+    command = [sys.executable, "-c", SUPERVISES, str(tmp_path), SLEEPER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervising:
+        assert supervising.stdout is not None
+        service_pid = int(supervising.stdout.readline())
+        started = psutil.Process(service_pid)
+        wait_for(lambda: started.cmdline()[:1] == [sys.executable], 60, "the service itself to run")
+        supervising.kill()
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(service_pid).status() == psutil.STATUS_ZOMBIE  # nobody may reap it
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_for(ended, 60, "the service to end")
+
+
+def test_without_the_means_services_are_started_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where setpriv is missing, or is another one, nothing is put before a command."""
+    for command in ("none", "false"):
+        monkeypatch.setattr(
+            subprocess,
+            "run",
+            lambda _, command=command, run=subprocess.run, **options: run([command], **options),
+        )
+        dies_with_us.cache_clear()
+        assert dies_with_us() == ()
+    monkeypatch.undo()
+    dies_with_us.cache_clear()

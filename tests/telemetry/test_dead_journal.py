@@ -34,7 +34,7 @@ def test_a_dead_journal_tells_who_it_was(tmp_path: Path) -> None:
     assert dead.producer == journal.producer
     assert dead.attributes == journal.attributes
     assert dead.attributes["pid"] == str(os.getpid())
-    assert set(dead.attributes) == {"role", "host", "pid", "started"}
+    assert set(dead.attributes) == {"role", "host", "boot", "pid", "started"}
     dead.close(delete=True)
 
 

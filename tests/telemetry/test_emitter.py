@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +245,11 @@ def test_a_child_that_can_make_no_journal_keeps_serving(
     emitter.stop()
 
 
+def own_threads() -> list[threading.Thread]:
+    """The threads of journals in this process."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vigie-telemetry")]
+
+
 def test_a_producer_goes_on_as_another_before_its_numbers_end(
     redis_settings: RedisSettings, settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +265,7 @@ def test_a_producer_goes_on_as_another_before_its_numbers_end(
     found = [(entry.producer, entry.number) for entry in stream.after("0", 20)]
     assert sorted(number for producer, number in found if producer == first) == [1, 2, 3, 4, 5]
     assert [number for producer, number in found if producer != first] == [1, 2, 3]
-    assert not {thread.name for thread in threading.enumerate() if thread.name.startswith("vigie-telemetry")}
+    wait_for(lambda: not own_threads(), 60, "the threads of both journals to end")
 
 
 EMITS_UNTIL_KILLED = """
@@ -345,3 +353,135 @@ def test_an_emitter_s_gaps_survive_without_redis(settings_for: SettingsFor) -> N
     assert gaps(items) == [Gap(97, 120, FULL)]
     assert numbers(items) == list(range(1, 121))
     dead.close(delete=True)
+
+
+def test_journals_removed_under_a_living_process_lose_nothing_that_redis_takes(
+    settings_for: SettingsFor, own_redis: RedisServer
+) -> None:
+    """rm -rf VIGIE_HOME/producers with Redis away: emitting goes on, and Redis gets every event once back."""
+    settings = on(own_redis.settings(), settings_for)
+    own_redis.stop()
+    emitter = Emitter.start(settings, "api")
+    emitter.emit_many([event(n) for n in range(10)])
+    shutil.rmtree(settings.api.vigie_home / "producers")
+    emitter.emit(event(10))
+    wait_for(lambda: segments(settings.api.vigie_home), 60, "the journal to be made again")
+    emitter.emit(event(11))
+    assert (emitter.status().accepting, emitter.status().dropped) == (True, 0)
+    again = RedisServer.start(own_redis.directory, own_redis.port)
+    try:
+        wait_for(lambda: emitter.status().backlog == 0, 60, "everything to be shipped")
+        emitter.stop(20)
+        found = Stream(connect(own_redis.settings())).after("0", 100)
+        assert [orjson.loads(entry.event)["message"] for entry in found] == [str(n) for n in range(12)]
+    finally:
+        again.stop()
+    assert segments(settings.api.vigie_home) == []
+
+
+LEAVES_A_JOURNAL = """
+import os, signal, sys
+from vigie.settings import load_settings
+from vigie.telemetry.emitter import Emitter
+from tests.telemetry.events import event
+
+emitter = Emitter.start(load_settings({"VIGIE_HOME": sys.argv[1], "LOG_TO_REDIS": sys.argv[2],
+    "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}, None), "api")
+sys.stdout.close()  # nobody reads: what is printed fails, as with Redis away
+emitter.emit(event(f"LOG_TO_REDIS={sys.argv[2]}"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+PRINTS_WHAT_IS_LEFT = """
+import sys
+from pathlib import Path
+from tests.servers import wait_for
+from vigie.settings import load_settings
+from vigie.telemetry.emitter import Emitter
+
+emitter = Emitter.start(load_settings({"VIGIE_HOME": sys.argv[1], "LOG_TO_REDIS": "false"}, None), "api")
+wait_for(lambda: len(list(Path(sys.argv[1], "stdout", "producers").glob("*/lock"))) == 1, 60)
+emitter.stop()
+"""
+
+
+def test_switching_where_events_go_loses_none(
+    redis_settings: RedisSettings, settings_for: SettingsFor
+) -> None:
+    """LOG_TO_REDIS there and back: each journal waits for the setting under which it was written."""
+    settings = on(redis_settings, settings_for)
+    home = settings.api.vigie_home
+    for value in ("false", "true"):
+        subprocess.run([sys.executable, "-c", LEAVES_A_JOURNAL, str(home), value], timeout=60, check=False)
+    assert len(segments(home)) > 0
+    assert len(segments(home / "stdout")) > 0
+    emitter = Emitter.start(settings, "api")
+    stream = Stream(connect(redis_settings))
+    wait_for(lambda: [s for s in stream.ledger.producers() if s.closed == 1], 60, "the event owed to Redis")
+    wait_for(lambda: len(list((home / "producers").glob("*/lock"))) == 1, 60, "its journal to be removed")
+    emitter.stop(20)
+    (entry,) = stream.after("0", 10)
+    assert orjson.loads(entry.event)["message"] == "LOG_TO_REDIS=true"
+    assert (segments(home), len(segments(home / "stdout")) > 0) == ([], True)
+    run = subprocess.run(
+        [sys.executable, "-c", PRINTS_WHAT_IS_LEFT, str(home)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=90,
+    )
+    assert [orjson.loads(line)["message"] for line in run.stdout.splitlines()] == ["LOG_TO_REDIS=false"]
+    assert segments(home / "stdout") == []
+
+
+def test_the_clock_decides_nothing(
+    redis_settings: RedisSettings, settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set back, again and again and over midnight, neither holds up nor reorders events."""
+    day = 86_400.0
+    steps = itertools.cycle([0.0, -day, -1.0, -3650 * day, day])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(steps))
+    monkeypatch.setattr(time, "time_ns", lambda: int(time.time() * 1e9))
+    settings = on(redis_settings, settings_for)
+    dead = small_journal(settings.api.vigie_home)
+    for n in range(100):
+        dead.append([event(n)])
+    die(dead)
+    emitter = Emitter.start(settings, "api")
+    for n in range(100):
+        emitter.emit(event(n))
+    stream = Stream(connect(redis_settings))
+    wait_for(lambda: stream.ledger.producer(dead.producer).closed == 100, 60, "the dead journal's end")
+    emitter.stop(30)
+    by_producer: dict[str, list[int]] = {dead.producer: [], emitter.status().producer: []}
+    for entry in stream.after("0", 500):
+        by_producer[entry.producer].append(entry.number)
+    assert list(by_producer.values()) == [list(range(1, 101))] * 2
+
+
+def test_the_disk_is_synced_by_interval(settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Redis has not yet is brought to the disk within JOURNAL_FSYNC_MS, without anybody asking."""
+    asked: list[tuple[threading.Thread, float | None]] = []
+    real = threading.Event.wait
+    synced = threading.Semaphore(0)
+    fsync = os.fsync
+
+    def wait(self: threading.Event, timeout: float | None = None) -> bool:
+        asked.append((threading.current_thread(), timeout))
+        return real(self, timeout)
+
+    def counted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.release()
+
+    monkeypatch.setattr(threading.Event, "wait", wait)
+    monkeypatch.setattr(os, "fsync", counted)
+    emitter = Emitter.start(settings_for(REDIS_HOST="127.0.0.1", REDIS_PORT=1, JOURNAL_FSYNC_MS=40), "api")
+    for n in range(4):
+        emitter.emit(event(n))
+        assert synced.acquire(timeout=60)
+    assert {timeout for thread, timeout in asked if thread is emitter._keeper} == {0.04}
+    emitter.stop(0.1)
+    recovered(emitter._settings.api.vigie_home).close(delete=True)

@@ -58,10 +58,12 @@ class Recorder:
         self._fail()
         return self.highs.get(producer, 0)
 
-    def write(self, producer: str, items: Sequence[Record | Gap]) -> Written:
+    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
         self._fail()
         self.calls.append(len(items))
         high, full = self.highs.get(producer, 0), False
+        if high < known:
+            return Written(high, 0, full)
         for item in items:
             last = item.number if isinstance(item, Record) else item.last
             if last <= high:
@@ -379,3 +381,47 @@ def test_backoff_grows_to_its_bound() -> None:
     assert 0.05 <= min(first) < max(first) <= 0.2
     late = [backoff(50) for _ in range(200)]
     assert max(first) < max(late) <= LONGEST_BACKOFF_SECONDS
+
+
+def test_a_redis_that_forgot_behind_a_living_connection_is_noticed(
+    redis_settings: RedisSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FLUSHALL, or a fast restart without its last writes, between two events: none is passed over."""
+    monkeypatch.setattr("vigie.telemetry.flusher.CHECK_SECONDS", 600.0)  # only the writing may notice
+    journal = small_journal(tmp_path)
+    flusher = Flusher(journal, RedisDestination(connect(redis_settings)), tmp_path)
+    flusher.start()
+    journal.append([event(n) for n in range(50)])
+    wait_for(lambda: journal.backlog == 0)
+    connect(redis_settings).flushall()
+    journal.append([event(n) for n in range(50, 55)])
+    wait_for(lambda: len(entries(redis_settings)) == 55)
+    flusher.stop(20)
+    assert [entry.number for entry in entries(redis_settings)] == list(range(1, 56))
+    assert [label(entry) for entry in entries(redis_settings)] == [str(n) for n in range(55)]
+    (state,) = Stream(connect(redis_settings)).ledger.producers()
+    assert (state.attributes["role"], state.closed) == ("api", 55)
+    journal.close(delete=True)
+
+
+def test_a_dead_journal_is_shipped_again_to_a_redis_that_forgot_it(
+    redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """A journal is removed only when its last page is where the pages before it are."""
+    dead = small_journal(tmp_path)
+    dead.append([event(n) for n in range(PAGE + 10)])
+    die(dead)
+    stream = Stream(connect(redis_settings))
+
+    class Forgets(RedisDestination):
+        calls = 0
+
+        def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
+            self.calls += bool(items)
+            if items and self.calls == 2:
+                self.client.flushall()
+            return super().write(producer, items, known)
+
+    assert adopt_all(tmp_path, Forgets(connect(redis_settings))) == 1
+    assert [entry.number for entry in entries(redis_settings)] == list(range(1, PAGE + 11))
+    assert stream.ledger.producers()[0].closed == PAGE + 10

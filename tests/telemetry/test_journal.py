@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -26,9 +27,12 @@ from tests.telemetry.events import (
 )
 
 from vigie.settings import MEBIBYTE, JournalSettings
+from vigie.telemetry import journal_reader
 from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.event import Event
-from vigie.telemetry.journal import FULL, NO_ROOM, Journal, segment_size
+from vigie.telemetry.journal import FULL, Journal
+from vigie.telemetry.journal_files import NO_ROOM, NOT_WRITABLE, segment_size
+from vigie.telemetry.journal_reader import DAMAGED
 from vigie.telemetry.journal_segment import HEADER_BYTES
 from vigie.telemetry.stream_types import Gap, Record
 
@@ -219,6 +223,7 @@ def test_the_next_segment_is_prepared(tmp_path: Path) -> None:
 def test_only_what_is_not_shipped_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What Redis has needs no sync; what it has not goes to the disk once."""
     journal = small_journal(tmp_path)
+    journal.maintain()  # its promise
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     journal.append([event("a")])
@@ -343,4 +348,112 @@ def test_the_start_is_a_timestamp(tmp_path: Path) -> None:
     journal = small_journal(tmp_path)
     assert journal.attributes["started"].startswith(time.strftime("%Y-", time.gmtime()))
     assert journal.attributes["started"].endswith("Z")
+    journal.close(delete=True)
+
+
+def test_a_journal_whose_files_were_removed_goes_on_in_new_ones(tmp_path: Path) -> None:
+    """What was in the removed files is shipped from memory, and what follows is in files again."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n) for n in range(10)])
+    shutil.rmtree(tmp_path / "producers")
+    journal.append([event("in between")])
+    journal.maintain()
+    journal.append([event("after")])
+    assert messages(journal.read(500)) == [*map(str, range(10)), "in between", "after"]
+    die(journal)
+    dead = recovered(tmp_path)
+    items = drain(dead)
+    assert gaps(items) == [Gap(1, 11, DAMAGED)]
+    assert messages(items) == ["after"]
+    dead.close(delete=True)
+
+
+def test_a_batch_right_behind_the_removal_finds_room(tmp_path: Path) -> None:
+    """The next file is made where the folder is made again, before anybody noticed that it was gone."""
+    journal = small_journal(tmp_path)
+    journal.append([event("first")])
+    shutil.rmtree(tmp_path / "producers")
+    journal.append([event(n, filling=FILLING) for n in range(40)])
+    assert (journal.dropped, len(segments(tmp_path))) == (0, 3)
+    assert numbers(drain(journal)) == list(range(1, 42))
+    journal.close(delete=True)
+    assert DeadJournal.recover(tmp_path) == []
+
+
+def test_a_home_that_cannot_be_written_any_more_has_a_reason_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is dropped because no file can be made, though the disk has room, says so."""
+    journal = small_journal(tmp_path)
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", read_only)
+        journal.append([event(n, filling=FILLING) for n in range(15)])
+        assert not journal.accepting
+    journal.maintain()
+    journal.append([event("after")])
+    assert gaps(drain(journal)) == [Gap(13, 15, NOT_WRITABLE)]
+    journal.close(delete=True)
+
+
+def test_a_removed_file_alone_is_noticed_too(tmp_path: Path) -> None:
+    """The folder may stay: events go into a file that still has a name."""
+    journal = small_journal(tmp_path)
+    journal.append([event("first")])
+    journal.maintain()
+    for path in segments(tmp_path):
+        path.unlink()
+    journal.maintain()
+    journal.append([event("second")])
+    (path,) = segments(tmp_path)
+    assert b'"message":"second"' in path.read_bytes()
+    assert messages(drain(journal)) == ["first", "second"]
+    journal.close(delete=True)
+
+
+def test_a_home_that_cannot_be_made_again_is_told_and_keeps_its_events(tmp_path: Path) -> None:
+    """While the folder cannot be made again, what is in memory is kept and the fault raised each time."""
+    journal = small_journal(tmp_path / "home")
+    journal.append([event("kept")])
+    shutil.rmtree(tmp_path / "home")
+    (tmp_path / "home").touch()
+    for _ in range(2):
+        with pytest.raises(OSError, match="home"):
+            journal.maintain()
+    (tmp_path / "home").unlink()
+    journal.maintain()
+    journal.append([event("after")])
+    assert messages(drain(journal)) == ["kept", "after"]
+    journal.close(delete=True)
+
+
+def test_files_that_cannot_be_removed_cost_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a home that became read-only shipping goes on behind each file whose removal failed."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(60)])
+    found: list[Record | Gap] = []
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    failures = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        patch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+        while journal.backlog:
+            try:
+                items = journal.read(7)
+            except OSError:
+                failures += 1
+                continue
+            found += items
+            last = items[-1]
+            assert isinstance(last, Record)
+            journal.advance(last.number)
+    assert failures == 4
+    assert numbers(found) == list(range(1, 61))
+    assert gaps(found) == []
     journal.close(delete=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,37 @@ def test_the_same_producer_is_not_made_twice(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         make_folder(tmp_path, PRODUCER)
     held.delete()
+
+
+def test_a_folder_with_events_is_kept_though_its_lock_file_is_lost(tmp_path: Path) -> None:
+    """A crash of the machine may lose a file's name: what still holds events is shipped, not removed."""
+    held = make_folder(tmp_path, PRODUCER)
+    (held.path / "000000000001.segment").touch()
+    (held.path / "lock").unlink()
+    held.release()
+    (found,) = take_dead_folders(tmp_path)
+    assert (found.producer, [path.name for path in sorted(found.path.iterdir())]) == (
+        PRODUCER,
+        ["000000000001.segment", "lock"],
+    )
+    found.delete()
+
+
+def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
+    """Whoever holds it sees that it is gone, makes it again with its lock, and nobody else gets it."""
+    held = make_folder(tmp_path, PRODUCER)
+    assert not held.gone
+    shutil.rmtree(tmp_path / "producers")
+    assert held.gone
+    held.restore()
+    assert (held.gone, take_dead_folders(tmp_path)) == (False, [])
+    held.release()
+    assert [found.producer for found in take_dead_folders(tmp_path)] == [PRODUCER]
+
+
+def test_a_folder_that_is_gone_is_removed_without_ado(tmp_path: Path) -> None:
+    """Where somebody removed every folder there is nothing left to remove, and no fault."""
+    held = make_folder(tmp_path, PRODUCER)
+    shutil.rmtree(tmp_path / "producers")
+    held.delete()
+    assert take_dead_folders(tmp_path) == []

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.telemetry.events import (
     FILLING,
     drain,
     event,
     gaps,
     numbers,
+    recovered,
     segments,
     small_journal,
 )
 
 from vigie.settings import MEBIBYTE
+from vigie.telemetry import journal_reader
 from vigie.telemetry.journal import FULL
 from vigie.telemetry.stream_types import Gap
 
@@ -35,8 +38,9 @@ def test_what_is_not_shipped_comes_again(tmp_path: Path) -> None:
     journal.close(delete=True)
 
 
-def test_shipped_segments_are_removed(tmp_path: Path) -> None:
-    """Only what is not shipped keeps its room on the disk."""
+def test_shipped_segments_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is not shipped keeps its room on the disk, once its time is over."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
     journal = small_journal(tmp_path)
     for n in range(40):
         journal.append([event(n, filling=FILLING)])
@@ -69,8 +73,61 @@ def test_an_open_gap_is_shipped_as_far_as_it_goes(tmp_path: Path) -> None:
     journal.close(delete=True)
 
 
-def test_rewind_ships_again_what_is_still_here(tmp_path: Path) -> None:
+def test_shipped_segments_stay_for_a_redis_that_crashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was shipped in the last seconds can be shipped again, several files back, and then goes."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 600.0)
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(40)])
+    drain(journal, page=7)
+    assert (len(segments(tmp_path)), journal.bytes_used) == (4, 0)
+    journal.rewind(9)
+    assert numbers(journal.read(500)) == list(range(10, 41))
+    assert journal.backlog == 31
+    drain(journal, page=5)
+    assert (journal.read(500), len(segments(tmp_path))) == ([], 4)
+    journal.close(delete=False)
+    dead = recovered(tmp_path)
+    dead.rewind(0)
+    assert numbers(dead.read(500)) == list(range(1, 41))
+    dead.close(delete=True)
+
+
+def test_a_shipped_segment_that_rotted_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shipping again begins with the first event that can be read, and passes over none behind it."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 600.0)
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(40)])
+    drain(journal, page=7)
+    oldest = segments(tmp_path)[0]
+    with oldest.open("r+b") as file:
+        file.write(bytes(oldest.stat().st_size))
+    journal.rewind(3)
+    items = journal.read(500)
+    assert (numbers(items), gaps(items)) == (list(range(13, 41)), [])
+    journal.close(delete=True)
+
+
+def test_shipped_segments_go_where_their_room_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that only wait for a crash of Redis count within the bound, and never cost an event."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 600.0)
+    journal = small_journal(tmp_path)
+    for _ in range(10):
+        journal.append([event(n, filling=FILLING) for n in range(30)])
+        drain(journal)
+        assert len(segments(tmp_path)) <= 8
+    assert (journal.dropped, journal.high, len(segments(tmp_path))) == (0, 300, 8)
+    journal.close(delete=True)
+
+
+def test_rewind_ships_again_what_is_still_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a Redis that forgot, everything from there on that the journal still has is read again."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
     journal = small_journal(tmp_path)
     journal.append([event(n, filling=FILLING) for n in range(30)])
     drain(journal)

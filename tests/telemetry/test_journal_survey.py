@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.telemetry.events import FILLING, die, event, recovered, small_journal
+import pytest
+from tests.telemetry.events import (
+    FILLING,
+    die,
+    drain,
+    event,
+    gaps,
+    recovered,
+    segments,
+    small_journal,
+)
 
+from vigie.telemetry.journal_promise import LEAST_AHEAD
+from vigie.telemetry.journal_reader import CRASHED, DAMAGED
 from vigie.telemetry.journal_survey import survey
 from vigie.telemetry.stream_types import Gap
 
@@ -57,4 +69,23 @@ def test_a_dead_journal_is_left_to_whoever_ships_it(tmp_path: Path) -> None:
     dead = recovered(tmp_path)
     assert survey(tmp_path)[0].unshipped == ((1, 2),)
     assert [item.number for item in dead.read(10)] == [1, 2]  # type: ignore[union-attr]  # no gap among them
+    dead.close(delete=True)
+
+
+def test_the_loss_of_a_machine_is_seen_before_anybody_declares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a restart of the machine, what the next process will declare is told as it will be declared."""
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(30)])
+    die(journal)
+    segments(tmp_path)[1].unlink()
+    (found,) = survey(tmp_path)
+    assert (found.unshipped, found.gaps) == (((1, 12), (25, 30)), ())
+    monkeypatch.setattr("vigie.telemetry.dead_journal.boot_id", lambda: "the next start")
+    (found,) = survey(tmp_path)
+    assert (found.high, found.unshipped) == (LEAST_AHEAD, ((1, 12), (25, 30)))
+    assert found.gaps == (Gap(13, 24, DAMAGED), Gap(31, LEAST_AHEAD, CRASHED))
+    dead = recovered(tmp_path)
+    assert tuple(gaps(drain(dead))) == found.gaps
     dead.close(delete=True)

@@ -1,0 +1,52 @@
+"""Making the files of one journal, and saying why none can be made."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Mapping
+from typing import Final
+
+from vigie.telemetry.journal_home import HeldFolder
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
+
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
+"""Usual size of a segment: 0.2 s of events at 15,000 requests/s, time enough to prepare the next."""
+NO_ROOM: Final = "no room on the disk"
+NOT_WRITABLE: Final = "journal not writable"
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def segment_size(max_bytes: int) -> int:
+    """Return the size of a segment for a journal of `max_bytes`: 8 to 128 fit (each two open files)."""
+    size = max(max_bytes // 128, min(SEGMENT_BYTES, max_bytes // 8))
+    return size - size % HEADER_BYTES
+
+
+class JournalFiles:
+    """The files of one journal, in its folder; each is made once. Safe among threads."""
+
+    def __init__(self, folder: HeldFolder, segment_bytes: int, attributes: Mapping[str, str]) -> None:
+        self.fault: str | None = None
+        """Why `try_to_make` could not; None when it last could."""
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._attributes = attributes
+        self._numbers = itertools.count(1)
+
+    def make(self) -> Segment:
+        """Make the next file, and its folder again where somebody removed it. Raises OSError."""
+        if self._folder.gone:
+            self._folder.restore()
+        path = self._folder.path / f"{next(self._numbers):012d}.segment"
+        return Segment.create(path, self._segment_bytes, self._attributes)
+
+    def try_to_make(self) -> Segment | None:
+        """Make the next file, or return None with the reason in `fault`."""
+        try:
+            made = self.make()
+        except OSError as error:
+            self.fault = NO_ROOM if error.errno in _DISK_FULL else NOT_WRITABLE
+            return None
+        self.fault = None
+        return made

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vigie.telemetry.event import LedgerFigures
+
 LOGS: Final = "ml-api-logs"
 MESSAGE: Final = "ml-api-message"
 PERFS: Final = "ml-api-perfs"
 ALERTS: Final = "ml-api-alerts"
+DEAD: Final = "ml-api-dead"
 INDICES: Final = (LOGS, MESSAGE, PERFS)
 """The indices of the events."""
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
 
 FieldMapping = Mapping[str, Any]
@@ -25,6 +28,8 @@ _BOOLEAN: Final[FieldMapping] = {"type": "boolean"}
 _TEXT: Final[FieldMapping] = {"type": "text"}
 _KEYWORD: Final[FieldMapping] = {"type": "keyword", "ignore_above": 1024}
 """Longer values stay in the document and are not indexed: a term has a limit of 32,766 bytes."""
+_UNSEARCHED: Final[FieldMapping] = {"type": "text", "index": False}
+"""Text that is kept as it is, whatever it holds, and not indexed."""
 _STORED: Final[FieldMapping] = {"type": "object", "enabled": False}
 """Kept in the document as it is, not indexed."""
 
@@ -113,6 +118,7 @@ _PERFS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "retried": _LONG,
     "dead": _LONG,
     "dropped": _LONG,
+    "ledger": _object(**dict.fromkeys(LedgerFigures.__annotations__, _LONG)),
     "observer_us_per_request": _DOUBLE,
     "uptime_seconds": _DOUBLE,
 }
@@ -136,8 +142,29 @@ ALERT_FIELDS: Final[Mapping[str, FieldMapping]] = {
 }
 """Fields of ml-api-alerts, whose documents are no events: Kibana's rules write them."""
 
+DEAD_FIELDS: Final[Mapping[str, FieldMapping]] = {
+    "@timestamp": {"type": "date_nanos"},
+    "doc_type": _KEYWORD,
+    "state": _KEYWORD,
+    "letter_id": _KEYWORD,
+    "entry_id": _KEYWORD,
+    "producer": _KEYWORD,
+    "number": _LONG,
+    "transaction_id": _KEYWORD,
+    "cause": _KEYWORD,
+    "reason": _TEXT,
+    "failures": _object(index=_KEYWORD, id=_KEYWORD, status=_INTEGER, type=_KEYWORD, reason=_TEXT),
+    "attempts": _INTEGER,
+    "first_at": {"type": "date_nanos"},
+    "last_at": {"type": "date_nanos"},
+    "closed_at": {"type": "date_nanos"},
+    "event": _UNSEARCHED,
+    "event_bytes": _LONG,
+}
+"""Fields of ml-api-dead, which shows the dead letters and what became of them; `@timestamp` is `last_at`."""
+
 
 def index_mappings() -> dict[str, dict[str, FieldMapping]]:
     """Return index → field → its mapping; `input_data` of ml-api-message takes each model's features."""
     events = {index: {**COMMON_FIELDS, **OWN_FIELDS[index]} for index in INDICES}
-    return {**events, ALERTS: dict(ALERT_FIELDS)}
+    return {**events, ALERTS: dict(ALERT_FIELDS), DEAD: dict(DEAD_FIELDS)}

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 import orjson
 import redis
 
+from vigie.indices.mappings import DEAD
 from vigie.settings import StoreSettings
 from vigie.telemetry.stream_keys import GROUP, PREFIX, STREAM
 from vigie.telemetry.stream_reader import position
@@ -46,6 +47,11 @@ class Epoch:
     def physical(self, index: str, when: datetime) -> str:
         """Return the physical index of the alias `index` for an event of the UTC time `when`."""
         return f"{self.prefix}{index}-{when.strftime(_DATE_FORMATS[self.granularity])}"
+
+
+def letters_index(prefix: str, when: datetime) -> str:
+    """Return the physical index of ml-api-dead for a letter of the UTC time `when`: one per month."""
+    return Epoch("", prefix, "month").physical(DEAD, when)
 
 
 def end_of(physical: str) -> datetime | None:

@@ -30,4 +30,5 @@ def fault_of(error: ApiError | TransportError, url: str) -> Fault:
         if isinstance(cause, dict):
             return whole_request(error.status_code, str(cause.get("type")), str(cause.get("reason")))
         return whole_request(error.status_code, "", str(cause or error.body or error.message)[:200])
-    return Fault("retry", f"the store at {url} does not answer ({error.message})", trips=True)
+    text = f"the store at {url} does not answer ({error.message}): start it, or check ES_HOST and ES_PORT"
+    return Fault("retry", text, trips=True)

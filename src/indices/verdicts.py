@@ -33,6 +33,10 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     404: "check ES_HOST and ES_PORT, and allow action.auto_create_index for the platform's indices",
 }
 
+_BUSY_REMEDY: Final = (
+    "it is tried again, with less at once; if that lasts, give the store more memory or nodes"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -42,6 +46,12 @@ class Fault:
     text: str = ""
     trips: bool = False
     """Whether everything else would fail the same way: the circuit breaker opens."""
+    status: int = 0
+    """HTTP status of the document or the request; 0 when there was no answer."""
+    type: str = ""
+    """The store's type of error; empty when it gave none."""
+    reason: str = ""
+    """The store's own reason, with its cause."""
 
 
 DONE: Final = Fault("done")
@@ -54,17 +64,17 @@ def item(status: int, error: Mapping[str, Any] | None) -> Fault:
     kind = str((error or {}).get("type", ""))
     reason = str((error or {}).get("reason", ""))
     caused = (error or {}).get("caused_by")
-    detail = f"{kind}: {reason}" + (
-        f" ({caused['reason']})" if isinstance(caused, dict) and caused.get("reason") else ""
-    )
+    said = reason + (f" ({caused['reason']})" if isinstance(caused, dict) and caused.get("reason") else "")
+    detail = f"{kind}: {said}"
     if status == 400 and (kind in DOCUMENT_FAULTS or any(known in reason for known in DOCUMENT_REASONS)):
-        return Fault("dead", detail)
+        return Fault("dead", detail, False, status, kind, said)
     if status == 413:
-        return Fault("too_large", detail)
+        return Fault("too_large", detail, False, status, kind, said)
     if status in BUSY and kind not in REMEDIES:
-        return Fault("retry", f"the store is busy ({status} {detail})")
+        return Fault("retry", f"the store is busy ({status} {detail}): {_BUSY_REMEDY}")
     if status >= 500 and kind not in REMEDIES:
-        return Fault("unclear", f"the store failed ({status} {detail})")
+        text = f"the store failed ({status} {detail}): see the store's own log"
+        return Fault("unclear", text, False, status, kind, said)
     return Fault("blocked", _with_remedy(status, kind, detail), trips=True)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -20,6 +20,8 @@ from vigie.indices.store_client import fault_of
 from vigie.indices.verdicts import Fault, item
 from vigie.logs_pipeline.breaker import BulkSize, CircuitBreaker, backoff
 from vigie.logs_pipeline.filter import Document
+from vigie.telemetry.dead_letters import Failure
+from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.stream import StreamEntry, Verdict
 
 ALONE_AFTER: Final = 5
@@ -36,16 +38,28 @@ class Job:
     """Delivered too often: its documents are sent alone."""
     open: int = field(init=False)
     stored: Counter[str] = field(default_factory=Counter)
-    faults: list[dict[str, object]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    reason: str = ""
+    """Why it is dead: what became of the first document that was refused."""
+    attempts: int = 1
+    """How often the document was sent that was sent most."""
+    read_ns: int = field(default_factory=time.time_ns)
 
     def __post_init__(self) -> None:
         self.open = len(self.documents)
 
+    def refused(self, document: Document, fault: Fault) -> None:
+        """Note that `document` can never be stored."""
+        found = Failure(document.physical, document.id, fault.status, fault.type, fault.reason or fault.text)
+        self.failures.append(found)
+        self.reason = self.reason or fault.text
+
     def verdict(self) -> Verdict:
         """Return the state the event ends in: dead when any of its documents is."""
-        if self.faults:
-            return Verdict(self.entry, "dead", self.stored, orjson.dumps(self.faults).decode())
-        return Verdict(self.entry, "indexed", self.stored)
+        if not self.failures:
+            return Verdict(self.entry, "indexed", self.stored)
+        first_at = iso_timestamp(self.read_ns)
+        return Verdict(self.entry, "dead", self.stored, self.reason, self.failures, self.attempts, first_at)
 
 
 @dataclass(slots=True)
@@ -57,6 +71,8 @@ class Line:
     action: bytes
     failures: int = 0
     """Times the server failed on it."""
+    sent: int = 0
+    """Times it was sent."""
     stored_before: int = -1
     """Documents the store had taken when the server failed on it first."""
 
@@ -105,14 +121,16 @@ class Indexer:
                 if finished:
                     settle([job.verdict() for job in finished.values()])
             self.retried += len(again)
+            attempt = 0 if len(again) < len(lines) else attempt + 1
             lines = again
-            if lines:
+            if lines and self.breaker.reason is None:  # an open breaker waits by itself
                 self._stop.wait(backoff(attempt))
-                attempt += 1
 
-    def _bulks(self, lines: Sequence[Line]) -> list[list[Line]]:
-        together = [line for line in lines if not line.alone]
-        return [*self.bulk_size.cut(together), *([line] for line in lines if line.alone)]
+    def _bulks(self, lines: Sequence[Line]) -> Iterator[list[Line]]:
+        """Yield the bulks; each is cut when it is its turn, to the size the store takes by then."""
+        alone = [line for line in lines if line.alone]  # now: what fails meanwhile is for the next round
+        yield from self.bulk_size.cut([line for line in lines if not line.alone])
+        yield from ([line] for line in alone)
 
     def _send(self, bulk: Sequence[Line]) -> list[Line]:
         """Send one bulk, note the verdicts, and return the lines that must be sent again."""
@@ -120,7 +138,10 @@ class Indexer:
             return list(bulk)
         again = []
         tripping: Fault | None = None
+        failed: Fault | None = None
         for line, fault in zip(bulk, self._faults(bulk), strict=True):
+            line.sent += 1
+            line.job.attempts = max(line.job.attempts, line.sent)
             if fault.trips:
                 tripping = fault
             if fault.ruling == "done":
@@ -128,15 +149,17 @@ class Indexer:
                 line.job.open -= 1
                 self._stored += 1
             elif fault.ruling == "dead" or (fault.ruling == "unclear" and self._guilty(line)):
-                line.job.faults.append(
-                    {"index": line.document.index, "id": line.document.id, "error": fault.text}
-                )
+                line.job.refused(line.document, fault)
                 line.job.open -= 1
             else:
                 again.append(line)
+                failed = fault
+        if tripping is None and failed is not None and len(again) == len(bulk):
+            # nothing of it was taken: the store is at fault, unless one document is that it fails on
+            tripping = failed if len(bulk) > 1 or failed.ruling == "retry" else None
         if tripping is not None:
             self.breaker.trip(tripping.text)
-        else:
+        elif len(again) < len(bulk):
             self.breaker.close()
         return again
 
@@ -152,15 +175,15 @@ class Indexer:
                 if len(bulk) > 1:
                     middle = len(bulk) // 2
                     return [*self._faults(bulk[:middle]), *self._faults(bulk[middle:])]
-                return [Fault("dead", f"the store takes no request of its size ({bulk[0].size} bytes)")]
+                text = f"the store takes no request of its size ({bulk[0].size} bytes)"
+                return [replace(fault, ruling="dead", text=text, reason=text)]
             if fault.ruling == "retry":
                 self.bulk_size.failed()
             return [fault] * len(bulk)
-        items: Any = answer.body.get("items", ())
-        if len(items) != len(bulk):
-            return [Fault("retry", f"the store at {self._url} gave no full answer to a bulk", True)] * len(
-                bulk
-            )
+        items = answer.body.get("items") if isinstance(answer.body, dict) else None
+        if not isinstance(items, list) or len(items) != len(bulk):  # cut off, or of somebody else's making
+            text = f"the store at {self._url} gave no full answer to a bulk: see its log, or that of a proxy"
+            return [Fault("retry", text, trips=True)] * len(bulk)
         faults = [_ruling(next(iter(found.values()))) for found in items]
         if any(fault.ruling == "retry" for fault in faults):
             self.bulk_size.failed()
@@ -179,7 +202,7 @@ class Indexer:
 
 def _ruling(found: Mapping[str, Any]) -> Fault:
     fault = item(found["status"], found.get("error"))
-    return Fault("dead", fault.text) if fault.ruling == "too_large" else fault
+    return replace(fault, ruling="dead") if fault.ruling == "too_large" else fault
 
 
 def _action(document: Document) -> bytes:

@@ -22,13 +22,15 @@ from vigie.indices.mappings import (
     ALERT_FIELDS,
     ALERTS,
     COMMON_FIELDS,
+    DEAD,
+    DEAD_FIELDS,
     INDICES,
     MESSAGE,
     OWN_FIELDS,
     VERSION,
     FieldMapping,
 )
-from vigie.indices.routing import Epoch, granularity
+from vigie.indices.routing import Epoch, granularity, letters_index
 from vigie.schema import FeatureSchema
 from vigie.settings import StoreSettings
 
@@ -78,13 +80,17 @@ class Provisioner:
             yield self._event_template(index, sorted({*known, schema.name}))
         alerts = f"{self._prefix}{ALERTS}"
         yield self._index_template(alerts, alerts, _template(ALERT_FIELDS), [])
+        dead = f"{self._prefix}{DEAD}"
+        yield self._index_template(dead, f"{dead}-*", {"aliases": {dead: {}}, **_template(DEAD_FIELDS)}, [])
         epoch = Epoch("0-0", self._prefix, granularity(self._settings))
         for index in INDICES:
             yield self._index(epoch.physical(index, now or datetime.now(UTC)))
         yield self._index(alerts)
+        yield self._index(letters_index(self._prefix, now or datetime.now(UTC)))
         for index in INDICES:
             yield from self._declared_fields(f"{self._prefix}{index}", {**COMMON_FIELDS, **OWN_FIELDS[index]})
         yield from self._declared_fields(alerts, ALERT_FIELDS)
+        yield from self._declared_fields(dead, DEAD_FIELDS)
         yield from self._input_fields(schema)
 
     def models(self) -> dict[str, dict[str, Any]]:

@@ -3,20 +3,35 @@
 -- KEYS: stream, dead letters, totals
 -- ARGV: group, key prefix, bits per chunk, time now, then per batch of events with the same verdict
 --       producer, state, n, then n times (index, documents of each event there), m, then m times
---       (entry id, number), or for the state dead (entry id, number, event, reason)
+--       (entry id, number), or for the state dead (entry id, number, event, reason, failures, stored,
+--       attempts of the worker, time of the first)
 -- Returns the number of events settled for the first time.
 local stream, letters, totals = KEYS[1], KEYS[2], KEYS[3]
 local group, prefix, size, now = ARGV[1], ARGV[2], 2 ^ tonumber(ARGV[3]), ARGV[4]
 local STATES = {'indexed', 'filtered', 'dead', 'cleared'}
 local ids, settled, strays = {}, 0, 0
 
+-- A Redis at its maxmemory refuses a script whose first write may need memory (SETBIT), and lets one go on
+-- that began with a write that never does. Settling is what frees memory, so it begins with such a one.
+redis.call('XACK', stream, group, '0-0')
+
 local function bitmap(producer, name, chunk)
   return prefix .. 'bits:' .. producer .. ':' .. name .. ':' .. chunk
 end
 
-local function bury(producer, at)
-  redis.call('XADD', letters, '*', 'producer', producer, 'number', ARGV[at + 1],
-    'event', ARGV[at + 2], 'reason', ARGV[at + 3], 'id', ARGV[at], 'at', now)
+-- How often an entry was given to a worker; once, when the group or the entry is gone.
+local function deliveries(id)
+  local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
+  return pending[1] and pending[1][4] or 1
+end
+
+-- Leaves the letter of a dead event; `more` are further fields. Every delivery counts as an attempt.
+local function bury(producer, at, delivered, more)
+  local first_at = ARGV[at + 7] ~= '' and ARGV[at + 7] or now
+  redis.call('XADD', letters, '*', 'producer', producer, 'number', ARGV[at + 1], 'event', ARGV[at + 2],
+    'reason', ARGV[at + 3], 'failures', ARGV[at + 4], 'stored', ARGV[at + 5],
+    'attempts', delivered - 1 + tonumber(ARGV[at + 6]), 'first_at', first_at, 'last_at', now,
+    'id', ARGV[at], unpack(more))
 end
 
 -- A chunk that is full becomes four counts, each measured in its own bitmap.
@@ -39,9 +54,10 @@ end
 -- An entry that nobody numbered, or under a number that its producer has not written, is in no ledger: its
 -- acknowledgement alone says that it is new.
 local function settle_stray(producer, at, dead)
+  local delivered = dead and deliveries(ARGV[at])
   if redis.call('XACK', stream, group, ARGV[at]) == 1 then
     strays = strays + 1
-    if dead then bury(producer, at) end
+    if dead then bury(producer, at, delivered, {'stray', 1}) end
   end
 end
 
@@ -68,7 +84,7 @@ local function settle_numbered(producer, state, first, last, step)
         redis.call('SETBIT', known.own, bit, 1)
         known.fresh = known.fresh + 1
         fresh = fresh + 1
-        if state == 'dead' then bury(producer, at) end
+        if state == 'dead' then bury(producer, at, deliveries(ARGV[at]), {}) end
       end
     end
   end
@@ -86,7 +102,7 @@ while at <= #ARGV do
   local producer, state, indices = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local documents = at + 3
   local first = documents + 2 * indices + 1
-  local step = state == 'dead' and 4 or 2
+  local step = state == 'dead' and 8 or 2
   local last = first + step * tonumber(ARGV[first - 1]) - 1
   if producer == '' then
     for stray = first, last, step do settle_stray('', stray, state == 'dead') end

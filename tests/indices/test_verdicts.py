@@ -87,3 +87,14 @@ def test_a_refused_request_kills_no_document(status: int, kind: str, ruling: str
     """A request refused as a whole says nothing about one document of it."""
     fault = whole_request(status, kind, "because")
     assert (fault.ruling, fault.trips) == (ruling, trips)
+
+
+def test_a_ruling_says_what_the_store_said() -> None:
+    """A dead letter names status, type of error and reason, the deeper cause included."""
+    cause = {"type": "number_format_exception", "reason": 'For input string: "slow"'}
+    error = {"type": "document_parsing_exception", "reason": "failed to parse field", "caused_by": cause}
+    fault = item(400, error)
+    assert (fault.status, fault.type) == (400, "document_parsing_exception")
+    assert fault.reason == 'failed to parse field (For input string: "slow")'
+    assert fault.text == f"document_parsing_exception: {fault.reason}"
+    assert (item(500, {"type": "panic", "reason": "r"}).status, item(413, None).status) == (500, 413)

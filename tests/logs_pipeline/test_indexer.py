@@ -19,6 +19,7 @@ from vigie.logs_pipeline.breaker import CircuitBreaker
 from vigie.logs_pipeline.filter import Document
 from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.settings import Settings
+from vigie.telemetry.dead_letters import Failure
 from vigie.telemetry.stream import StreamEntry, Verdict
 
 
@@ -55,7 +56,7 @@ class Indexing:
 
     def errors(self, number: int) -> str:
         """What a dead event's letter says."""
-        return " ".join(fault["error"] for fault in orjson.loads(self.verdicts[number].reason))
+        return self.verdicts[number].reason
 
 
 @pytest.fixture
@@ -114,8 +115,13 @@ def test_a_proxys_page_for_an_answer_is_sent_again(store: FaultStore, indexing: 
         whole(502, b"<html>bad gateway</html>"),
         whole(200, {"items": []}),
         whole(200, {"took": 1}),
+        whole(200, [1, 2, 3, 4]),
+        whole(200, b"<html>at your service</html>"),
+        whole(200, b""),
+        whole(200, b'{"items": [{"create": {"sta'),
     ]
     assert indexing.index(jobs(2)) == {1: "indexed", 2: "indexed"}
+    assert len(store.bulks) == 8
 
 
 def test_a_lost_answer_doubles_nothing(store: FaultStore, indexing: Indexing) -> None:
@@ -152,6 +158,9 @@ def test_a_document_at_fault_is_dead_and_blocks_nobody(store: FaultStore, indexi
     assert indexing.index(jobs(3)) == {1: "indexed", 2: "dead", 3: "indexed"}
     assert indexing.verdicts[2].documents == {"perfs-2026.11.20": 1}
     assert indexing.errors(2) == "document_parsing_exception: not a number"
+    failure = Failure("logs-2026.11.20", f"{PRODUCER}-2", 400, "document_parsing_exception", "not a number")
+    assert (indexing.verdicts[2].failures, indexing.verdicts[2].attempts) == ([failure], 1)
+    assert indexing.verdicts[2].first_at.endswith("Z")
     assert len(store.bulks) == 1
 
 
@@ -183,6 +192,10 @@ def test_a_bulk_that_is_too_large_is_split(store: FaultStore, indexing: Indexing
     found = indexing.index([job(1, padding=300), job(2, padding=300), job(3, padding=5000)])
     assert found == {1: "indexed", 2: "indexed", 3: "dead"}
     assert "no request of its size" in indexing.errors(3)
+    assert [(found.index, found.status) for found in indexing.verdicts[3].failures] == [
+        ("logs-2026.11.20", 413),
+        ("perfs-2026.11.20", 413),
+    ]
     assert len(store.documents) == 4
 
 

@@ -10,7 +10,7 @@ from loguru import logger
 from tests.servers import free_port
 from tests.store_proxy import StoreProxy
 
-from vigie.indices.mappings import INDICES, index_mappings
+from vigie.indices.mappings import DEAD_FIELDS, INDICES, index_mappings
 from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline import templates
 from vigie.logs_pipeline.provision import provision_store
@@ -194,6 +194,21 @@ def test_the_alerts_have_an_index_of_their_own(
         "message": "text",
         "state": "keyword",
     }
+
+
+def test_the_dead_letters_have_an_index_of_each_month(
+    settings: Settings, schema: FeatureSchema, client: Elasticsearch
+) -> None:
+    """Letters are found under one name before the first of them, and each month's index has the mapping."""
+    provision(settings, schema)
+    alias = f"{settings.store.es_index_prefix}ml-api-dead"
+    assert client.count(index=alias)["count"] == 0
+    client.indices.create(index=f"{alias}-2020.01")
+    found = client.indices.get_mapping(index=alias)
+    assert len(found) == 2
+    for body in found.values():
+        assert set(body["mappings"]["properties"]) == set(DEAD_FIELDS)
+        assert body["mappings"]["properties"]["event"] == {"type": "text", "index": False}
 
 
 def test_a_store_that_is_away_is_one_line(

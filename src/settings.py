@@ -32,6 +32,7 @@ TYPO_DISTANCE = 2
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NonEmptyText = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$")]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["redis", "http", "list"]
 
@@ -193,10 +194,10 @@ class UiSettings(Concern):
     """Address the front end listens on; 0.0.0.0 in a container."""
     gradio_port: Port = 7860
     """Port of the front end."""
-    gradio_url: str | None = None
-    """Where the pipeline's http source finds the front end; unset, it follows GRADIO_HOST and GRADIO_PORT."""
+    gradio_url: WebAddress | None = None
+    """Front end that the http source collects from; unset, it follows GRADIO_HOST and GRADIO_PORT."""
     hf_token: SecretStr | None = None
-    """Bearer token for a front end on a private Space; not used by this version."""
+    """Bearer token for a front end on a private Space; it is sent to GRADIO_URL alone."""
 
     @property
     def url(self) -> str:
@@ -208,9 +209,9 @@ class PipelineSettings(Concern):
     """Pipeline"""
 
     pipeline_sources: Annotated[tuple[Source, ...], BeforeValidator(split_list)] = ("redis",)
-    """Where events come from; the pipeline of this version takes redis alone and refuses http and list."""
+    """Where events come from: redis (the stream, always read), list (api_logs_in), http (GRADIO_URL)."""
     poll_interval: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds between two polls of the http source, which this version does not have yet."""
+    """Seconds between two polls of the http source; while pages are full it asks again at once."""
 
 
 class ObservingSettings(Concern):

@@ -97,6 +97,23 @@ def test_every_malformed_value_is_named_at_once() -> None:
         assert name in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me-space.hf.space",
+        "ftp://x",
+        "http://",
+        "https://user:secret@x.example",
+        "http://[::1 x",
+        "https://x?y",
+    ],
+)
+def test_a_front_end_is_an_address_without_credentials(url: str) -> None:
+    """What cannot be polled, or would show a password in every message, is refused at the start."""
+    with pytest.raises(SettingsError, match="GRADIO_URL"):
+        load_settings({"GRADIO_URL": url}, None)
+
+
 def test_secrets_are_not_printed() -> None:
     """A malformed secret is named without its value, and settings print no secret."""
     settings = load_settings({"REDIS_PASSWORD": "s3cret", "ES_API_KEY": "k3y"}, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Final
 
 import orjson
@@ -15,6 +17,10 @@ from vigie.telemetry.stream_reader import checked_id
 ROLE: Final = "read-logs"
 """The role that /logs_api demands; every role is granted while AUTH_ENABLED is off."""
 BEGINNING: Final = "0-0"
+LARGEST_EVENT_BYTES: Final = 1024 * 1024
+"""What is larger is shown cut one byte beyond it, as text."""
+PAGE_BYTES: Final = 8 * 1024 * 1024
+"""A page ends early when its events have more; there may be more entries though it is short."""
 
 
 class LogsUnavailableError(Exception):
@@ -51,7 +57,8 @@ class LogsPage(BaseModel):
     next: str
     """`after` of the next call."""
     oldest: str | None
-    """Oldest entry that is there; newer than what the caller has, it missed entries."""
+    """Oldest entry that is there; a consumer's last confirmed entry is kept, so an oldest one beyond it says
+    that entries it had not collected are gone."""
 
 
 class LogsReader:
@@ -74,15 +81,15 @@ class LogsReader:
         try:
             if query.consumer:
                 self._confirm(query.consumer, query.after)
-            oldest = self._stream.oldest()
-            entries = self._stream.after(query.after, query.limit)
+            oldest, entries = self._stream.page(query.after, query.limit)
         except redis.RedisError as error:
             host, port = self._settings.redis.address
             raise LogsUnavailableError(f"Redis at {host}:{port} does not answer") from error
+        entries = within(entries, PAGE_BYTES)
         return LogsPage(
             logs=[_log(entry) for entry in entries],
             next=entries[-1].id if entries else query.after,
-            oldest=oldest.id if oldest else None,
+            oldest=oldest,
         )
 
     def close(self) -> None:
@@ -96,14 +103,27 @@ class LogsReader:
             self._stream.confirm(consumer, BEGINNING)
 
 
+def within(entries: Sequence[StreamEntry], most_bytes: int) -> list[StreamEntry]:
+    """Return the first entries that have at most `most_bytes` together, and at least one."""
+    size = 0
+    found: list[StreamEntry] = []
+    for entry in entries:
+        size += min(len(entry.event), LARGEST_EVENT_BYTES)
+        if found and size > most_bytes:
+            break
+        found.append(entry)
+    return found
+
+
 def _log(entry: StreamEntry) -> dict[str, JsonValue]:
-    """The entry with its event's fields; an event that is not a JSON object is its message, as text."""
+    """The entry with its event's fields; what is no JSON object, or too large to be one of ours, is its
+    message, as text."""
     place: dict[str, JsonValue] = {"id": entry.id, "producer": entry.producer, "number": entry.number}
-    try:
-        event = orjson.loads(entry.event)
-    except orjson.JSONDecodeError:
-        event = None
+    event = None
+    if len(entry.event) <= LARGEST_EVENT_BYTES:
+        with suppress(orjson.JSONDecodeError):
+            event = orjson.loads(entry.event)
     if not isinstance(event, dict):
-        text = entry.event.decode("utf-8", "replace")
+        text = entry.event[: LARGEST_EVENT_BYTES + 1].decode("utf-8", "replace")
         event = {"timestamp": None, "level": None, "message": text, "data": {}}
     return place | {name: event.get(name) for name in ("timestamp", "level", "message", "data")}

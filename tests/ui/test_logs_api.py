@@ -102,7 +102,7 @@ def test_a_consumer_confirms_what_it_has(reader: LogsReader, stream: Stream) -> 
 
 
 def test_what_was_not_confirmed_is_not_trimmed(stream: Stream, settings_for: Callable[..., Settings]) -> None:
-    """Indexed entries stay for a consumer that has asked once and confirmed nothing beyond the third."""
+    """Entries stay for a consumer, from the one on that it confirmed last: so `oldest` is not beyond that."""
     settings = settings_for(
         REDIS_PORT=stream.client.connection_pool.connection_kwargs["port"], REDIS_LOGS_MAX_SIZE=0
     )
@@ -114,8 +114,8 @@ def test_what_was_not_confirmed_is_not_trimmed(stream: Stream, settings_for: Cal
     worker.settle([Verdict(entry, "indexed") for entry in worker.read("w", 100, 10)])
     worker.trim()
     found = page(reader, after="")
-    assert [log["number"] for log in found.logs] == [4, 5, 6, 7]
-    assert found.oldest == found.logs[0]["id"]
+    assert [log["number"] for log in found.logs] == [3, 4, 5, 6, 7]
+    assert found.oldest == confirmed
 
 
 def test_an_empty_stream_has_no_oldest(
@@ -168,3 +168,25 @@ def test_a_redis_that_answers_an_error_is_away(stream: Stream, reader: LogsReade
     with pytest.raises(LogsUnavailableError):
         page(reader)
     assert isinstance(stream.client, redis.Redis)
+
+
+def test_a_page_of_large_events_ends_early(reader: LogsReader, stream: Stream) -> None:
+    """Its size is bounded, it has one entry at least, and `next` leads on without gap."""
+    large = [orjson.dumps({"timestamp": "t", "level": "x" * 1_000_000, "message": "m"}) for _ in range(20)]
+    stream.write(PRODUCER, [Record(number, text) for number, text in enumerate(large, 8)])
+    numbers, after, pages = [], "", 0
+    while found := page(reader, after=after, limit=1000):
+        if not found.logs:
+            break
+        numbers += [log["number"] for log in found.logs]
+        after, pages = found.next, pages + 1
+    assert numbers == list(range(1, 28))
+    assert pages == 3
+
+
+def test_an_entry_that_is_too_large_is_shown_cut(reader: LogsReader, stream: Stream) -> None:
+    """What no event of ours can be is text, one byte longer than an event may be."""
+    last = page(reader).next
+    stream.client.xadd("api_logs", {"event": b'{"message": "' + b"x" * 3_000_000 + b'"}'})
+    (log,) = page(reader, after=last).logs
+    assert (len(log["message"]), log["data"], log["timestamp"]) == (1024 * 1024 + 1, {}, None)

@@ -188,10 +188,29 @@ def verify(
         print_json(report.as_dict())
     else:
         out.print(report.as_table())
-        for line in (*report.notes, *report.problems):
+        for line in report.lines():
             say(line)
-        say("balanced" if report.balanced else "NOT balanced")
     raise typer.Exit(0 if report.balanced else UNHEALTHY)
+
+
+@app.command()
+def erase(
+    transaction_id: Annotated[list[str] | None, typer.Argument(help="Ids of requests.")] = None,
+    subject: Annotated[
+        list[str] | None, typer.Option(help="Id of a person that requests were about.")
+    ] = None,
+) -> None:
+    """Erase everything kept of requests, and record it in the ledger; exit status 1 when not all could be."""
+    from vigie.ledger.erasure import erase as erase_events
+    from vigie.telemetry.erased import Subject
+
+    if not (transaction_id or subject):
+        raise typer.BadParameter("give transaction ids, or --subject")
+    wanted = Subject(frozenset(transaction_id or ()), frozenset(subject or ()))
+    erasure = erase_events(load_settings(), wanted)
+    for line in erasure.lines():
+        say(line)
+    raise typer.Exit(0 if erasure.found and not erasure.unsettled else UNHEALTHY)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from vigie.api.problems import Problem, ProblemDocument
 from vigie.api.roles import ENDPOINTS, Role, allowed_methods
 from vigie.api.routes.about import about_router
 from vigie.api.routes.health import health_router
+from vigie.api.routes.ledger import ledger_router
 from vigie.api.routes.logs import NotIndexed, logs_router
 from vigie.api.routes.predict import predict_router
 from vigie.api.service import Service
@@ -39,6 +40,7 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
     for router in (
         predict_router(service, hot),
         logs_router(service),
+        ledger_router(service),
         health_router(service),
         about_router(service),
     ):

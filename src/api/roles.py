@@ -29,6 +29,7 @@ ENDPOINTS: Mapping[tuple[str, str], Role] = {
     ("GET", "/logs"): Role.READ_LOGS,
     ("DELETE", "/logs"): Role.ADMIN,
     ("GET", "/logs/stats"): Role.READ_LOGS,
+    ("GET", "/ledger"): Role.ADMIN,
     ("GET", "/docs"): Role.OPEN,
     ("GET", "/redoc"): Role.OPEN,
     ("GET", "/openapi.json"): Role.OPEN,

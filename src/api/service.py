@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from vigie.api.events import Recorder
 from vigie.api.health import Health
+from vigie.api.ledger import LedgerReader
 from vigie.api.logs import LogReader
 from vigie.api.validation import RecordReader
 from vigie.errors import VigieError
@@ -38,6 +39,7 @@ class Service:
         self.recorder = Recorder(self.identity, settings.api.log_exclude_paths)
         self.predictor = Predictor(self.model, settings.observing)
         self.logs = LogReader(settings.redis)
+        self.ledger = LedgerReader(settings)
         self.health = Health(self.model, self._status, settings)
 
         self._emitter: Emitter | None = None
@@ -65,6 +67,7 @@ class Service:
         """Ship what can be shipped, and close everything."""
         self.predictor.close()
         self.logs.close()
+        self.ledger.close()
         await self.health.close()
         if self._reports is not None:
             await asyncio.to_thread(self._reports.stop)

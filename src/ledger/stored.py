@@ -1,221 +1,272 @@
-"""The store's side of the ledger: documents counted there beside those that were accepted."""
+"""The store's side of the ledger: events and documents counted there beside what was settled as indexed."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, Protocol
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from elasticsearch import ApiError, TransportError
 
-from vigie.indices.mappings import INDICES, LOGS, PERFS
-from vigie.indices.routing import Epochs, alias_of, end_of
+from vigie.indices.mappings import INDICES, LOGS, MESSAGE, PERFS
+from vigie.indices.routing import Epochs
 from vigie.indices.store_client import connect_store, fault_of
+from vigie.ledger.account import Account
+from vigie.ledger.counting import Count, CountingError, Question, StoreCounter
+from vigie.ledger.naming import (
+    Difference,
+    differing,
+    event_questions,
+    events_in,
+    of_number,
+    of_numbers,
+    twins,
+)
+from vigie.ledger.physical import Documents, Indices, by_alias
+from vigie.ledger.report import StoredDocuments
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
-from vigie.telemetry.ledger_state import Bits
+from vigie.telemetry.number_set import NumberSet, named
 from vigie.telemetry.stream import Stream
 
-PER_EVENT: Final[Mapping[str, int]] = {PERFS: 6}
-"""Most documents of one event in an index, where it is more than one: its request and five functions."""
-MOST_NAMED: Final = 5
-"""Ranges looked up one by one to name what is missing in the store."""
-
-
-class Account(Protocol):
-    """A producer and its bits as first measured."""
-
-    @property
-    def producer(self) -> str: ...
-    @property
-    def bits(self) -> Bits: ...
+TRIES: Final = 5
+"""Countings during which retention may drop an index, or an erasure go on, before it is told."""
+EXACT_SUM: Final = 1 << 53
+"""Beyond this a sum of numbers is no longer exact in the store's arithmetic, and only counts are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDocuments:
-    """One index: documents that the ledger expects there, those that the store counts, those expired."""
+class StoredEvents:
+    """One producer's events as the store has them."""
 
-    index: str
-    expected: int
     stored: int
     expired: int
-
-    def __str__(self) -> str:
-        expired = f", {self.expired:,} expired" if self.expired else ""
-        return f"{self.index}: {self.stored:,} documents stored, {self.expected:,} expected{expired}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Counter:
-    """Counts a producer's documents, over the aliases of every prefix that was ever in use."""
-
-    client: Elasticsearch
-    prefixes: Sequence[str]
-
-    def refresh(self) -> None:
-        for index in INDICES:
-            self.client.indices.refresh(index=self._aliases(index), **_LENIENT)
-
-    def count(
-        self, index: str, producer: str, first: int = 1, last: int | None = None, doc_type: str = ""
-    ) -> int:
-        numbers = {"gte": first} if last is None else {"gte": first, "lte": last}
-        filters: list[dict[str, Any]] = [{"term": {"producer": producer}}, {"range": {"number": numbers}}]
-        if doc_type:
-            filters.append({"term": {"doc_type": doc_type}})
-        query = {"bool": {"filter": filters}}
-        answer = self.client.count(index=self._aliases(index), query=query, **_LENIENT)
-        return int(answer["count"])
-
-    def events(self, producer: str, first: int, last: int) -> int:
-        """Count the events that are stored: each is in ml-api-logs, but for a report in ml-api-perfs."""
-        return self.count(LOGS, producer, first, last) + self.count(
-            PERFS, producer, first, last, doc_type="service"
-        )
-
-    def physical(self) -> dict[str, str]:
-        """Return the physical indices that exist, each with its uuid."""
-        found: dict[str, Any] = {}
-        for prefix in self.prefixes:
-            for index in INDICES:
-                found |= self.client.indices.get_settings(index=f"{prefix}{index}-*").body
-        return {name: about["settings"]["index"]["uuid"] for name, about in found.items()}
-
-    def _aliases(self, index: str) -> str:
-        return ",".join(f"{prefix}{index}" for prefix in self.prefixes)
-
-
-_LENIENT: Final[dict[str, Any]] = {"ignore_unavailable": True, "allow_no_indices": True}
+    removed: int
+    lost: int
+    """Indexed and in the store no more."""
+    doubled: int
+    """There more than once, or not meant to be there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The store's side of the ledger."""
+    """The store's side of the ledger; `events` is empty where the store could not be asked."""
 
+    accounts: Sequence[Account]
+    """With the erasures that happened up to the counting."""
     documents: tuple[StoredDocuments, ...]
-    problems: tuple[str, ...] = ()
+    events: Mapping[str, StoredEvents]
+    problems: Mapping[str, Sequence[str]]
+    """Producer → what is wrong; "" for what concerns none."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the store could be asked."""
+        return "" not in self.problems
 
-def compare(settings: Settings, stream: Stream, accounts: Sequence[Account]) -> Comparison:
-    """Count each producer's documents in each index, beside those that were accepted and are not expired.
 
-    On a busy system bounds hold: accepted before ≤ stored ≤ accepted after + what may be in flight. An
-    index that is gone without a record of its content was removed by somebody else, and is noted.
-    Raises redis.RedisError; a store that is away is a problem.
+def compare(
+    settings: Settings,
+    stream: Stream,
+    accounts: Sequence[Account],
+    erased_before: int,
+    deadline: float | None = None,
+) -> Comparison:
+    """Count each producer's events and documents in the store, beside those that were settled as indexed.
+
+    What is pending, dead or erased is left out of the question, so that the numbers are exact while events
+    move. `erased_before` is how many events had been erased when the accounts were measured, `deadline` the
+    monotonic time after which nothing more is asked. Raises redis.RedisError; a store that is away is a
+    problem in the answer.
     """
     epochs = Epochs(stream.client, settings.store).read()
     prefixes = sorted({epoch.prefix for epoch in epochs} | {settings.store.es_index_prefix})
-    with connect_store(settings.store) as client:
+    left = 10.0 if deadline is None else max(0.1, min(10.0, deadline - time.monotonic()))
+    with connect_store(settings.store, timeout=left) as client:
         try:
-            return _compare(_Counter(client, prefixes), stream, accounts)
+            return _compare(StoreCounter(client, prefixes, deadline), stream, accounts, erased_before)
         except (ApiError, TransportError) as error:
-            fault = fault_of(error, settings.store.url)
-            unknown = tuple(StoredDocuments(index, 0, 0, 0) for index in INDICES)
-            return Comparison(unknown, (f"the store's documents were not counted: {fault.text}",))
+            said = fault_of(error, settings.store.url).text
+        except CountingError:
+            said = f"the store at {settings.store.url} was too slow"
+    unknown = tuple(StoredDocuments(index, 0, 0, 0, 0) for index in INDICES)
+    return Comparison(accounts, unknown, {}, {"": [f"the store's documents were not counted: {said}"]})
 
 
-Documents = Counter[tuple[str, str]]
-"""(producer, index) → documents."""
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the store answered of one producer."""
+
+    account: Account
+    events: Count
+    documents: Mapping[str, int]
 
 
-def _compare(counter: _Counter, stream: Stream, accounts: Sequence[Account]) -> Comparison:
-    counter.refresh()
-    there_before = counter.physical()
-    stored = Documents()
-    for account in accounts:
-        for index in INDICES:
-            stored[account.producer, index] = counter.count(index, account.producer)
-    there = counter.physical()
-    record = ExpiredRecord(stream.client).read()  # last: an index is recorded before it is dropped
-    expired, expired_before = _expired(record, there), _expired(record, there_before)
-    # first what may be stored and not yet settled, then what is: an event is in one of them
-    waiting = {producer: len(numbers) for producer, numbers in stream.waiting().items()}
-    accepted = _accepted(accounts)
-    gone = Documents({key: count for key, count in (accepted - expired).items() if _is_gone(key[1], there)})
-    least, known = _by_alias(accepted) - _by_alias(expired + gone), stream.ledger.producer
-    problems: list[str] = []
-    for account in accounts:
-        after = {(account.producer, name): n for name, n in known(account.producer).documents.items()}
-        most = _by_alias(Documents(after)) - _by_alias(expired_before + gone)
-        for index in INDICES:
-            key = (account.producer, index)
-            most[key] += waiting.get(account.producer, 0) * PER_EVENT.get(index, 1)
-            if stored[key] < least[key]:
-                problems.append(_too_few(counter, account, index, least[key] - stored[key]))
-            if stored[key] > most[key]:
-                many = stored[key] - most[key]
-                problems.append(f"producer {account.producer}: {index} holds {many:,} documents too many")
-    sums = [_sums(documents) for documents in (least, stored, _by_alias(expired))]
-    documents = tuple(StoredDocuments(index, *(found[index] for found in sums)) for index in INDICES)
-    return Comparison(documents, tuple(problems), tuple(_removed(gone)))
-
-
-def _accepted(accounts: Sequence[Account]) -> Documents:
-    found = Documents()
-    for account in accounts:
-        for physical, count in account.bits.documents.items():
-            found[account.producer, physical] += count
-    return found
-
-
-def _expired(record: Sequence[Expired], there: Mapping[str, str]) -> Documents:
-    """Return what was recorded of indices that are no longer there."""
-    found, living = Documents(), set(there.values())
-    for one in record:
+def _compare(
+    counter: StoreCounter, stream: Stream, accounts: Sequence[Account], erased_before: int
+) -> Comparison:
+    for _ in range(TRIES):
+        counter.refresh()
+        before = counter.physical()
+        counted = _count(counter, accounts)
+        there = counter.physical()
+        erased = stream.ledger.totals().erased
+        if set(before.values()) <= set(there.values()) and erased == erased_before:
+            break
+        erased_before = erased
+        accounts = [
+            replace(one, bits=stream.ledger.with_erasures(one.producer, one.bits)) for one in accounts
+        ]
+    # the record is read last: an index is recorded before it is dropped
+    living = set(there.values())
+    expired: dict[str, list[Expired]] = {}
+    for one in ExpiredRecord(stream.client).read():
         if one.uuid not in living:
-            found[one.producer, one.index] += one.documents
+            expired.setdefault(one.producer, []).append(one)
+    indices = Indices(there, expired)
+    events: dict[str, StoredEvents] = {}
+    problems: dict[str, list[str]] = {}
+    for found in counted:
+        judged, difference = _judge_events(counter, found, indices)
+        events[found.account.producer] = judged
+        said = [
+            *_event_problems(found.account, judged, difference),
+            *_document_problems(counter, found, indices, judged),
+        ]
+        if said:
+            problems[found.account.producer] = said
+    gone = sum((indices.gone(found.account) for found in counted), Documents())
+    return Comparison(
+        [found.account for found in counted],
+        tuple(_by_index(counted, indices)),
+        events,
+        problems,
+        (*_removed(gone), *_still_stored(counter, counted)),
+    )
+
+
+def _count(counter: StoreCounter, accounts: Sequence[Account]) -> list[_Counted]:
+    questions: list[Question] = []
+    for account in accounts:
+        questions += event_questions(account, (1, account.cut), _outside_events(account))
+        outside = _outside_documents(account)
+        questions += [Question(index, account.producer, 1, account.bits.reach, outside) for index in INDICES]
+    each = 2 + len(INDICES)
+    answers = counter.ask(questions)
+    found = []
+    for position, account in enumerate(accounts):
+        logs, service, *documents = answers[position * each : (position + 1) * each]
+        held = {index: count.documents for index, count in zip(INDICES, documents, strict=True)}
+        found.append(_Counted(account, logs.plus(service), held))
     return found
 
 
-def _is_gone(physical: str, there: Collection[str]) -> bool:
-    return end_of(physical) is not None and physical not in there
+def _outside_events(account: Account) -> NumberSet:
+    """Return the numbers whose documents, if there are any, do not make them indexed."""
+    waiting = account.pending if account.admitted is None else account.unsettled(account.cut)
+    return waiting | account.dead.upto(account.cut) | account.erased
 
 
-def _by_alias(documents: Documents) -> Documents:
-    """Return the same counts by alias without prefix, over all physical indices."""
-    found = Documents()
-    for (producer, physical), count in documents.items():
-        alias = alias_of(physical, INDICES)
-        if alias is not None:
-            found[producer, alias] += count
-    return found
+def _outside_documents(account: Account) -> NumberSet:
+    """Return the numbers whose documents were not counted when they were accepted, or were erased."""
+    return account.unsettled(account.bits.reach) | account.bits.erased.upto(account.bits.reach)
 
 
-def _sums(documents: Documents) -> Counter[str]:
-    """Return the counts by index, over all producers."""
-    found = Counter[str]()
-    for (_, index), count in documents.items():
-        found[index] += count
-    return found
+def _judge_events(
+    counter: StoreCounter, found: _Counted, indices: Indices
+) -> tuple[StoredEvents, Difference]:
+    account = found.account
+    known, unknown = account.known_indexed()
+    expired = indices.expired_events(account)
+    absent = Count(account.indexed, known.total()).minus(expired).minus(found.events)
+    gone = by_alias(indices.gone(account))
+    room = gone[LOGS] + gone[PERFS]
+    removed = min(room, max(0, absent.documents))
+    exact = not (unknown or room) and known.total() < EXACT_SUM
+    difference = Difference()
+    if absent.documents != removed or (exact and absent.numbers):
+        recorded = [(one.first, one.last) for one in indices.expired.get(account.producer, ()) if one.events]
+        nameable = NumberSet.of_spans([(1, account.cut)]) - NumberSet.of_spans([*unknown, *recorded])
+        if not room:
+            actual = events_in(counter, account, _outside_events(account))
+            difference = differing(nameable.spans(), actual, of_numbers(known))
+    left = absent.documents - removed
+    lost, doubled = max(left, len(difference.fewer)), max(-left, len(difference.more))
+    return StoredEvents(found.events.documents, expired.documents, removed, lost, doubled), difference
+
+
+def _event_problems(account: Account, judged: StoredEvents, difference: Difference) -> Iterator[str]:
+    said = f"producer {account.producer}:"
+    if judged.lost:
+        named_lost = of_number(difference.fewer, judged.lost)
+        yield f"{said} {judged.lost:,} indexed events are not in the store{named_lost}"
+    known, _ = account.known_indexed()
+    strange = [number for number in difference.more if not known.between(number, number)]
+    twice = [number for number in difference.more if number not in strange]
+    if strange:
+        yield f"{said} stored and not indexed{of_number(strange, len(strange))}"
+    if judged.doubled > len(strange):
+        count = judged.doubled - len(strange)
+        yield f"{said} {count:,} events are stored more than once{of_number(twice, count)}"
+
+
+def _document_problems(
+    counter: StoreCounter, found: _Counted, indices: Indices, judged: StoredEvents
+) -> Iterator[str]:
+    account = found.account
+    expected = indices.expected(account)
+    told = judged.doubled - judged.lost
+    for index in INDICES:
+        many = found.documents[index] - expected[index]
+        if not many or (index != MESSAGE and many == told):
+            told = 0 if many else told
+            continue
+        if many > 0 and _being_replayed(counter, account, index, expected[index]):
+            continue
+        difference = Difference()
+        if index in (MESSAGE, PERFS) and not (judged.removed or judged.expired or judged.lost):
+            difference = twins(counter, account, index, _outside_documents(account))
+        numbers = difference.more if many > 0 else difference.fewer
+        what = f"holds {many:,} documents too many" if many > 0 else f"lacks {-many:,} documents"
+        yield f"producer {account.producer}: {index} {what}{of_number(numbers, abs(many))}"
+
+
+def _being_replayed(counter: StoreCounter, account: Account, index: str, expected: int) -> bool:
+    """Whether documents of dead events explain a surplus: a replay stores them before it is counted."""
+    if not account.dead:
+        return False
+    without = _outside_documents(account) | account.dead
+    (alive,) = counter.ask([Question(index, account.producer, 1, account.bits.reach, without)])
+    return alive.documents <= expected
+
+
+def _still_stored(counter: StoreCounter, counted: Sequence[_Counted]) -> Iterator[str]:
+    """Yield who has documents of erased events: the erasure was broken off between record and deletion."""
+    for found in counted:
+        account, bits = found.account, found.account.bits
+        if not bits.erased:
+            continue
+        others = NumberSet.of_spans([(1, bits.reach)]) - bits.erased
+        asked = [Question(index, account.producer, 1, bits.reach, others) for index in INDICES]
+        if any(count.documents for count in counter.ask(asked)):
+            spans = named(bits.erased)
+            said = "erased events still have documents, repeat the erasure"
+            yield f"producer {account.producer}: {said}: {spans}"
+
+
+def _by_index(counted: Sequence[_Counted], indices: Indices) -> Iterator[StoredDocuments]:
+    expected, expired, erased = Documents(), Documents(), Documents()
+    for found in counted:
+        expected += indices.expected(found.account)
+        expired += by_alias(indices.expired_documents(found.account))
+        erased += by_alias(Documents(found.account.bits.erased_documents))
+    for index in INDICES:
+        stored = sum(found.documents[index] for found in counted)
+        yield StoredDocuments(index, expected[index], stored, expired[index], erased[index])
 
 
 def _removed(gone: Documents) -> Iterator[str]:
-    for index, count in sorted(_sums(gone).items()):
+    for index, count in sorted(gone.items()):
         yield f"index {index} was removed by somebody else, with {count:,} documents"
-
-
-def _too_few(counter: _Counter, account: Account, index: str, count: int) -> str:
-    said = f"producer {account.producer}: {index} lacks {count:,} documents"
-    if index != LOGS:
-        return said
-    named = list(islice(_lacking(counter, account), MOST_NAMED))
-    return f"{said}, of number {', '.join(named)}{' …' if count > len(named) else ''}" if named else said
-
-
-def _lacking(counter: _Counter, account: Account) -> Iterator[str]:
-    """Yield the numbers that are indexed and not in ml-api-logs, by halving ranges that hold too few."""
-    indexed = account.bits.states["indexed"]
-    spans = [(1, account.bits.upto)]
-    while spans:
-        first, last = spans.pop()
-        wanted = int(indexed[first - 1 : last].sum())
-        if wanted == 0 or counter.events(account.producer, first, last) >= wanted:
-            continue
-        if first == last:
-            yield f"{first}"
-        else:
-            middle = (first + last) // 2
-            spans += [(middle + 1, last), (first, middle)]

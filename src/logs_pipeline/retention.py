@@ -11,12 +11,13 @@ import redis
 from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
 from vigie.errors import VigieError
-from vigie.indices.mappings import INDICES
-from vigie.indices.routing import Epochs, end_of
+from vigie.indices.mappings import DEAD, INDICES
+from vigie.indices.routing import Epochs, alias_of, end_of
 from vigie.indices.store_client import connect_store, fault_of
+from vigie.ledger.expiry import with_events
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream import Stream, connect
 
 PAGE: Final = 1000
 """Producers counted per request."""
@@ -52,7 +53,7 @@ def apply_retention(settings: Settings, *, dry_run: bool = False, now: datetime 
         with connect_store(settings.store) as store:
             epochs = Epochs(client, settings.store).read()
             prefixes = {epoch.prefix for epoch in epochs} | {settings.store.es_index_prefix}
-            retention = Retention(store, ExpiredRecord(client), settings.store.retention_days)
+            retention = Retention(store, Stream(client), settings.store.retention_days)
             return list(retention.run(prefixes, now or datetime.now(UTC), dry_run=dry_run))
     except redis.RedisError as error:
         host, port = settings.redis.address
@@ -66,9 +67,10 @@ def apply_retention(settings: Settings, *, dry_run: bool = False, now: datetime 
 class Retention:
     """Records, then drops; a crash between the two leaves a record that the next run repeats unharmed."""
 
-    def __init__(self, store: Elasticsearch, record: ExpiredRecord, retention_days: int) -> None:
+    def __init__(self, store: Elasticsearch, stream: Stream, retention_days: int) -> None:
         self._store = store
-        self._record = record
+        self._stream = stream
+        self._record = ExpiredRecord(stream.client)
         self._retention = timedelta(days=retention_days)
 
     def run(self, prefixes: Iterable[str], now: datetime, *, dry_run: bool) -> Iterator[Drop]:
@@ -80,7 +82,8 @@ class Retention:
         ]
         for until, index, uuid in sorted(over):
             try:
-                held = self._held(index, uuid) if dry_run else self._recorded(index, uuid)
+                counted = dry_run or alias_of(index, (DEAD,))  # the ledger is about events alone
+                held = self._held(index, uuid) if counted else self._recorded(index, uuid)
                 if not dry_run:
                     self._store.indices.delete(index=index)
             except NotFoundError:  # another worker was faster
@@ -90,7 +93,7 @@ class Retention:
     def _indices(self, prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield name and uuid of the physical indices of the platform."""
         for prefix in sorted(prefixes):
-            for alias in INDICES:
+            for alias in (*INDICES, DEAD):
                 name = f"{prefix}{alias}"
                 found: Any = self._store.indices.get_settings(index=f"{name}-*", expand_wildcards="open").body
                 for index, about in found.items():
@@ -100,7 +103,7 @@ class Retention:
     def _recorded(self, index: str, uuid: str) -> list[Expired]:
         """Record what `index` holds, once more when a late document came meanwhile; return it."""
         held: list[Expired] = []
-        while (found := self._held(index, uuid)) != held:
+        while (found := with_events(self._store, self._stream, self._held(index, uuid))) != held:
             held = found
             self._record.add(index, uuid, held)
         return held

@@ -26,6 +26,10 @@ class Expired:
     """Lowest event number among them."""
     last: int
     """Highest."""
+    events: int = 0
+    """Events whose one primary document was there, and that were neither dead nor erased."""
+    numbers: int = 0
+    """Sum of their numbers."""
 
 
 class ExpiredRecord:
@@ -40,7 +44,7 @@ class ExpiredRecord:
         """Record in one step what an index holds; doing it again changes nothing."""
         arguments: list[str | int] = [index, uuid]
         for one in held:
-            arguments += (one.producer, one.documents, one.first, one.last)
+            arguments += (one.producer, one.documents, one.first, one.last, one.events, one.numbers)
         self._expire(keys=[keys.EXPIRED, keys.expired_key(index)], args=arguments)
 
     def read(self) -> list[Expired]:
@@ -60,5 +64,5 @@ class ExpiredRecord:
 
 def _parsed(index: str, field: str, value: bytes) -> Expired:
     uuid, _, producer = field.partition(" ")
-    documents, first, last = (int(number) for number in value.split())
-    return Expired(index, uuid, producer, documents, first, last)
+    documents, first, last, events, numbers = (int(number) for number in value.split())
+    return Expired(index, uuid, producer, documents, first, last, events, numbers)

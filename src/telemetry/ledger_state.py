@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import redis
 
 from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.stream_keys import CHUNK_SIZE, STATES, State
+from vigie.telemetry.number_set import NumberSet
+from vigie.telemetry.stream_keys import CHUNK_SIZE, STATES, Mark, State
 from vigie.telemetry.stream_types import Gap
 
-Flags = npt.NDArray[np.bool_]
-"""One flag per event number: position 0 stands for number 1."""
-
-_BITMAPS: Final[tuple[State | Literal["settled"], ...]] = ("settled", *STATES)
+_MARKS: Final[tuple[Mark, ...]] = ("settled", *STATES, "erased", "erased-dead", "discarded", "admitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,8 @@ class Totals:
     """Entries without producer or number, written by hand; they are in no producer's ledger."""
     vanished: int
     """Pending entries whose content somebody deleted from the stream."""
+    erased: int = 0
+    """Events erased on request, each time that any was."""
 
     @property
     def backlog(self) -> int:
@@ -70,18 +68,52 @@ class ProducerState:
 
 
 @dataclass(frozen=True, slots=True)
+class ProducerHead:
+    """What a producer's hash says of it."""
+
+    high: int
+    closed: int | None
+    """Its last number, once it has said so."""
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Bits:
-    """A producer's numbers 1 to `upto` at one instant."""
+    """A producer's numbers at one instant, all that are settled or written."""
 
     upto: int
-    settled: Flags
-    states: Mapping[State, Flags]
+    """The number asked for, or the end of the last folded chunk where that is higher."""
+    reach: int
+    """The highest number that is in the sets: `upto`, or what the producer had written where that is more."""
+    settled: NumberSet
+    states: Mapping[State, NumberSet]
     """Without the numbers of folded chunks."""
-    folded: frozenset[int]
+    folded: Mapping[int, Mapping[State, int]]
     """Chunks of which only the counts are left; every number of theirs is settled."""
-    counts: Mapping[State, int]
+    erased: NumberSet
+    """Erased on request; whatever they were before."""
+    erased_dead: NumberSet
+    """Those of the erased that were dead."""
+    discarded: NumberSet
+    """Dead, and the letter was discarded."""
+    admitted: NumberSet | None
+    """A foreign producer's numbers that came here; None for a producer of the platform."""
     gaps: tuple[Gap, ...]
     documents: Mapping[str, int]
+    erased_documents: Mapping[str, int]
+    """Physical index → documents that the erased events had there."""
+
+    @property
+    def counts(self) -> Mapping[State, int]:
+        """Settled events up to `upto` in each state."""
+        return {
+            state: len(self.states[state].upto(self.upto)) + sum(of[state] for of in self.folded.values())
+            for state in STATES
+        }
+
+    def chunk(self, chunk: int) -> tuple[int, int]:
+        """Return the first and the last number of a chunk."""
+        return chunk * CHUNK_SIZE + 1, (chunk + 1) * CHUNK_SIZE
 
 
 class LedgerState:
@@ -93,7 +125,7 @@ class LedgerState:
     def totals(self) -> Totals:
         """Return the running sums."""
         stored: dict[bytes, bytes] = self._client.hgetall(keys.TOTALS)  # type: ignore[assignment]  # sync client
-        return Totals(**{name: int(stored.get(name.encode(), 0)) for name in Totals.__slots__})
+        return Totals(**{one.name: int(stored.get(one.name.encode(), 0)) for one in fields(Totals)})
 
     def names(self) -> list[str]:
         """Return the ids of all producers, sorted."""
@@ -139,40 +171,77 @@ class LedgerState:
             answers = pipe.execute()
         return {name: list(_gaps(_text(a))) for name, a in zip(names, answers, strict=True) if a}
 
-    def bits(self, producer: str, upto: int) -> Bits:
-        """Return which of the numbers 1 to `upto` are in which state, as of one instant.
+    def heads(self) -> dict[str, ProducerHead]:
+        """Return what each producer's hash says, without measuring its bitmaps."""
+        names = self.names()
+        with self._client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(keys.producer_key(name))
+            return {name: _head(_text(answer)) for name, answer in zip(names, pipe.execute(), strict=True)}
 
-        Where a chunk was folded meanwhile, `upto` of the answer reaches to the end of that chunk.
+    def bits(self, producer: str, upto: int) -> Bits:
+        """Return which numbers are in which state, as of one instant.
+
+        They reach to what the producer has written at that instant. Where a chunk was folded meanwhile,
+        `upto` of the answer reaches to the end of that chunk.
         """
-        chunks = range(-(-upto // CHUNK_SIZE))
+        reach = upto
+        while True:
+            bits = self._bits(producer, upto, reach)
+            if bits.reach <= -(-reach // CHUNK_SIZE) * CHUNK_SIZE:
+                return bits
+            reach = bits.reach
+
+    def with_erasures(self, producer: str, bits: Bits) -> Bits:
+        """Return `bits` with what was erased up to now."""
+        chunks = range(-(-bits.reach // CHUNK_SIZE))
         with self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(keys.erased_documents_key(producer))
+            for mark in ("erased", "erased-dead"):
+                for chunk in chunks:
+                    pipe.get(keys.bitmap_key(producer, mark, chunk))
+            documents, *bitmaps = pipe.execute()
+        return replace(
+            bits,
+            erased=NumberSet.joined(bitmaps[: len(chunks)], CHUNK_SIZE),
+            erased_dead=NumberSet.joined(bitmaps[len(chunks) :], CHUNK_SIZE),
+            erased_documents={index: int(count) for index, count in _text(documents).items()},
+        )
+
+    def _bits(self, producer: str, upto: int, reach: int) -> Bits:
+        chunks = range(-(-reach // CHUNK_SIZE))
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(keys.producer_key(producer))
             pipe.hgetall(keys.folded_key(producer))
             pipe.hgetall(keys.gaps_key(producer))
             pipe.hgetall(keys.documents_key(producer))
-            for chunk in chunks:
-                for name in _BITMAPS:
-                    pipe.get(keys.bitmap_key(producer, name, chunk))
-            folded, gaps, documents, *bitmaps = pipe.execute()
-        counted = _text(folded)
-        full = frozenset(chunk for chunk in chunks if f"{chunk}:indexed" in counted)
-        reached = max([upto, *((chunk + 1) * CHUNK_SIZE for chunk in full)])
-        flags = {
-            name: _flags(
-                bitmaps[position :: 1 + len(STATES)], full if name == "settled" else frozenset(), reached
-            )
-            for position, name in enumerate(_BITMAPS)
+            pipe.hgetall(keys.erased_documents_key(producer))
+            for mark in _MARKS:
+                for chunk in chunks:
+                    pipe.get(keys.bitmap_key(producer, mark, chunk))
+            answers = pipe.execute()
+        about, folded, gaps, *documents = (_text(answer) for answer in answers[:5])
+        sets = {
+            mark: NumberSet.joined(answers[start : start + len(chunks)], CHUNK_SIZE)
+            for mark, start in zip(_MARKS, range(5, len(answers) + 1, len(chunks) or 1), strict=False)
         }
+        full = [chunk for chunk in chunks if f"{chunk}:indexed" in folded]
+        whole = NumberSet.of_spans((chunk * CHUNK_SIZE + 1, (chunk + 1) * CHUNK_SIZE) for chunk in full)
+        empty = NumberSet()
+        accepted, erased = ({index: int(count) for index, count in found.items()} for found in documents)
         return Bits(
-            upto=reached,
-            settled=flags["settled"],
-            states={state: flags[state] for state in STATES},
-            folded=full,
-            counts={
-                state: int(flags[state].sum()) + sum(int(counted[f"{chunk}:{state}"]) for chunk in full)
-                for state in STATES
-            },
-            gaps=_gaps(_text(gaps)),
-            documents={index: int(count) for index, count in _text(documents).items()},
+            upto=max([upto, *((chunk + 1) * CHUNK_SIZE for chunk in full)]),
+            reach=max(upto, int(about.get("high", 0)), *((chunk + 1) * CHUNK_SIZE for chunk in full)),
+            settled=sets.get("settled", empty) | whole,
+            states={state: sets.get(state, empty) for state in STATES},
+            folded={chunk: {state: int(folded[f"{chunk}:{state}"]) for state in STATES} for chunk in full},
+            erased=sets.get("erased", empty),
+            erased_dead=sets.get("erased-dead", empty),
+            discarded=sets.get("discarded", empty),
+            admitted=sets.get("admitted") or (empty if about.get("role") == "foreign" else None),
+            gaps=_gaps(gaps),
+            documents=accepted,
+            erased_documents=erased,
         )
 
     def _counts(self, name: str, folded: Mapping[str, str]) -> dict[State, int]:
@@ -200,13 +269,6 @@ def _gaps(stored: Mapping[str, str]) -> tuple[Gap, ...]:
     return tuple(sorted(found, key=lambda gap: gap.first))
 
 
-def _flags(bitmaps: Sequence[bytes | None], full: frozenset[int], upto: int) -> Flags:
-    flags = np.zeros(len(bitmaps) * CHUNK_SIZE, dtype=np.bool_)
-    for chunk, bitmap in enumerate(bitmaps):
-        start = chunk * CHUNK_SIZE
-        if chunk in full:
-            flags[start : start + CHUNK_SIZE] = True
-        elif bitmap:
-            bits = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8))
-            flags[start : start + len(bits)] = bits
-    return flags[:upto]
+def _head(about: dict[str, str]) -> ProducerHead:
+    high, closed = int(about.pop("high", 0)), about.pop("closed", None)
+    return ProducerHead(high, None if closed is None else int(closed), about)

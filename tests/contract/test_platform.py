@@ -19,6 +19,7 @@ TYPES: dict[str, Any] = {
     "share": {"type": "double"},
     "truth": {"type": "boolean"},
     "kept": {"type": "object", "enabled": False},
+    "unsearched": {"type": "text", "index": False},
     "inner": {"properties": {"code": {"type": "integer"}}},
 }
 DOCUMENT: dict[str, Any] = {
@@ -30,6 +31,7 @@ DOCUMENT: dict[str, Any] = {
     "share": 0.5,
     "truth": True,
     "kept": {"any": [{"thing": 1}]},
+    "unsearched": "{not json " + "x" * 40_000,
     "inner": {"code": 3},
 }
 FOUND_BY: list[dict[str, Any]] = [

@@ -312,3 +312,18 @@ def test_the_command_says_what_it_dropped(settings: Settings) -> None:
         ran = CliRunner().invoke(app, arguments, env=environment)
         assert ran.exit_code == 0, ran.output
         assert said in ran.output
+
+
+def test_old_letters_are_dropped_from_their_index_and_not_from_redis(
+    settings: Settings, store: Elasticsearch
+) -> None:
+    """ml-api-dead is a copy of letters: its old months go without a record, the letters stay."""
+    old = f"{settings.store.es_index_prefix}ml-api-dead-2026.09"
+    stream = Stream.open(settings.redis)
+    stream.client.xadd("api_dead", {"producer": PRODUCER, "number": 7, "reason": "why"}, id="1788220800000-0")
+    run_once(settings)
+    assert store.indices.exists(index=old)
+    dropped = {drop.index: drop for drop in apply_retention(settings, now=NOW)}
+    assert dropped[old].documents == 1
+    assert not store.indices.exists(index=old)
+    assert (stream.letters.count(), ExpiredRecord(stream.client).read()) == (1, [])

@@ -12,11 +12,12 @@ import httpx
 import redis
 from loguru import logger
 
+from vigie.api.delivery import PipelineCheck, journal_broken, journal_growing
 from vigie.model.model_loader import LoadedModel
 from vigie.settings import Settings, StoreSettings
 from vigie.telemetry.emitter import EmitterStatus
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream, connect
+from vigie.telemetry.redis_faults import redis_fault
+from vigie.telemetry.stream import connect
 
 PROBE_SECONDS = 0.5
 """Longest wait for Redis or the store."""
@@ -58,6 +59,7 @@ class Health:
         self._settings = settings
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="health")
         self._redis = connect(settings.redis, timeout=PROBE_SECONDS)
+        self._pipeline = PipelineCheck(self._redis, settings)
         self._store = store_client(settings.store)
         self._golden = Cached(self._check_golden)
         self._redis_away = Cached(self._check_redis)
@@ -70,12 +72,10 @@ class Health:
             self._golden.get(), self._redis_away.get(), self._store_away.get(), self._pipeline_stands.get()
         )
         telemetry = self._telemetry()
-        broken = [broken_model] if broken_model else []
-        if not telemetry.accepting:
-            broken.append("the journal takes no events: see JOURNAL_MAX_BYTES and the disk under VIGIE_HOME")
+        broken_journal = journal_broken(telemetry, self._settings)
+        broken = [reason for reason in (broken_model, broken_journal) if reason]
         away = [reason for reason in (redis_away, store_away, pipeline_stands) if reason]
-        if telemetry.stream_full:
-            away.append("the stream holds REDIS_STREAM_MAX_ENTRIES entries that wait to be indexed")
+        away += journal_growing(telemetry, self._settings)
         status = "unavailable" if broken else "degraded" if away else "ok"
         return not broken, {
             "status": status,
@@ -121,32 +121,21 @@ class Health:
         if fault is None:
             return None
         host, port = self._settings.redis.address
-        return f"Redis at {host}:{port} is away ({fault}): events wait in the journal"
+        known = redis_fault(fault)
+        what = known.what.replace("does not answer", "is away")
+        return f"Redis at {host}:{port} {what}: events wait in the journal; {known.remedy}"
 
     def _ping(self) -> str | None:
         try:
             self._redis.ping()
         except redis.RedisError as error:
-            return type(error).__name__
+            return f"{type(error).__name__}: {error}"
         return None
 
     async def _check_pipeline(self) -> str | None:
         if not self._settings.redis.log_to_redis or self._telemetry().redis_error is not None:
             return None
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._pipeline_problem)
-
-    def _pipeline_problem(self) -> str | None:
-        """Return what keeps events from being indexed, as the workers say it themselves."""
-        try:
-            workers = statuses(self._redis)
-            backlog = Stream(self._redis).backlog()
-        except redis.RedisError:
-            return None  # said by the check of Redis
-        if not workers and backlog:
-            return (
-                f"no pipeline runs: {backlog} events wait in the stream; `make pipeline-continuous` runs one"
-            )
-        return "; ".join(sorted({worker.problem for worker in workers if worker.problem})) or None
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._pipeline.problem)
 
     async def _check_store(self) -> str | None:
         store = self._settings.store
@@ -155,9 +144,15 @@ class Health:
             async with asyncio.timeout(PROBE_SECONDS):
                 answer = await self._store.get("/")
         except (httpx.HTTPError, TimeoutError) as error:
-            return f"the store at {store.url} is away ({type(error).__name__}): events wait to be indexed"
+            return (
+                f"the store at {store.url} is away ({type(error).__name__}): events wait to be indexed; "
+                "start it, or check ES_HOST and ES_PORT"
+            )
         if answer.is_server_error:
-            return f"the store at {store.url} answers {answer.status_code}: events wait to be indexed"
+            return (
+                f"the store at {store.url} answers {answer.status_code}: events wait to be indexed; see the "
+                "store's own log"
+            )
         return None
 
 

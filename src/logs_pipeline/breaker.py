@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 15.0
+LONGEST_PROBE_PAUSE_SECONDS: Final = 5.0
+"""Between two tries of an open breaker: however long the store was away, its return is soon noticed."""
 LARGEST_BULK_BYTES: Final = 9 * 1024 * 1024
 """Below the 10 MB of common proxies; Elasticsearch itself takes 100 MB."""
 SMALLEST_BULK_BYTES: Final = 4 * 1024
@@ -17,6 +19,7 @@ SMALLEST_BULK_BYTES: Final = 4 * 1024
 _FIRST_BULK_BYTES: Final = 4 * 1024 * 1024
 _MOST_DOCUMENTS: Final = 5000
 _GROWTH: Final = 1.25
+_RECOVERY: Final = 2
 _SLOW_SECONDS: Final = 2.0
 
 
@@ -33,7 +36,7 @@ class CircuitBreaker:
     """Closed while the store takes documents; open, it lets one caller at a time try again after a pause."""
 
     def __init__(
-        self, longest: float = LONGEST_PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic
+        self, longest: float = LONGEST_PROBE_PAUSE_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._longest = longest
         self._clock = clock
@@ -85,30 +88,43 @@ Item = TypeVar("Item", bound=Sized)
 
 
 class BulkSize:
-    """How many bytes to send at once: grows slowly while the store is quick, halves when it is not."""
+    """How many bytes to send at once: grows slowly while the store is quick, halves when it is not.
+
+    After failures it doubles up to half of what the store took before them, as TCP's slow start does, so
+    that a store that comes back after an hour does not get small bulks for long.
+    """
 
     def __init__(self, limit_bytes: int = _FIRST_BULK_BYTES) -> None:
         self.limit_bytes = limit_bytes
+        self._before_bytes = 0
+        """The limit when the store failed for the first time in a row."""
+        self._failing = False
 
     def succeeded(self, seconds: float) -> None:
         """Note a bulk that was answered in `seconds`."""
         if seconds > _SLOW_SECONDS:
             self.failed()
         else:
-            self.limit_bytes = min(LARGEST_BULK_BYTES, int(self.limit_bytes * _GROWTH))
+            growth = _RECOVERY if self.limit_bytes * _RECOVERY <= self._before_bytes // 2 else _GROWTH
+            self.limit_bytes = min(LARGEST_BULK_BYTES, int(self.limit_bytes * growth))
+            self._failing = False
 
     def failed(self) -> None:
         """Note a bulk that was too large, refused as too much, or not answered in time."""
+        if not self._failing:
+            self._before_bytes = self.limit_bytes
+        self._failing = True
         self.limit_bytes = max(SMALLEST_BULK_BYTES, self.limit_bytes // 2)
 
-    def cut(self, items: Sequence[Item]) -> list[list[Item]]:
-        """Cut `items` into bulks within the limit; one that is larger alone goes alone."""
-        bulks: list[list[Item]] = []
-        room = 0
+    def cut(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Yield `items` in bulks within the limit of the moment; one that is larger alone goes alone."""
+        bulk: list[Item] = []
+        size = 0
         for found in items:
-            if not bulks or found.size > room or len(bulks[-1]) >= _MOST_DOCUMENTS:
-                bulks.append([])
-                room = self.limit_bytes
-            bulks[-1].append(found)
-            room -= found.size
-        return bulks
+            if bulk and (size + found.size > self.limit_bytes or len(bulk) >= _MOST_DOCUMENTS):
+                yield bulk
+                bulk, size = [], 0
+            bulk.append(found)
+            size += found.size
+        if bulk:
+            yield bulk

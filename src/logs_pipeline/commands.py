@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
+from vigie.logs_pipeline.dead_commands import dead_app
+from vigie.logs_pipeline.group_commands import cursor_app, group_app
 from vigie.settings import load_settings
 from vigie.terminal import UNHEALTHY, say
 
 pipeline_app = typer.Typer(help="From the stream to the indices.", no_args_is_help=True)
+pipeline_app.add_typer(group_app, name="group")
+pipeline_app.add_typer(cursor_app, name="cursor")
+pipeline_app.add_typer(dead_app, name="dead")
 
 
 @pipeline_app.command("once")
@@ -19,7 +24,7 @@ def pipeline_once() -> None:
     """Index everything that waits in the stream, then end; exit status 1 when something stood in the way."""
     from vigie.logs_pipeline.pipeline import run_once
 
-    summary = run_once(load_settings())
+    summary = run_once(load_settings(), _stop_signal())
     say(str(summary))
     raise typer.Exit(0 if summary.complete else UNHEALTHY)
 
@@ -29,10 +34,15 @@ def pipeline_run() -> None:
     """Index events as they come, until SIGINT or SIGTERM."""
     from vigie.logs_pipeline.pipeline import run_continuously
 
+    run_continuously(load_settings(), _stop_signal())
+
+
+def _stop_signal() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set, however often they come."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    run_continuously(load_settings(), stop)
+    return stop
 
 
 @pipeline_app.command("status")

@@ -26,13 +26,13 @@ LARGEST_EVENT_BYTES: Final = 1024 * 1024
 KINDS: Final = ("log", "prediction", "request", "service")
 DAYS: Final = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
 _TEXTS: Final = ("timestamp", "level", "message")
-_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages")
+_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages", "ledger")
 _COMMON: Final = (
     "transaction_id", "correlation_id", "batch_id", "subject_id", "method", "path", "status_code", "status",
     "latency_ms", "model",
 )  # fmt: skip
 _REPORTED: Final = (
-    "service", "backlog", "lag_ms", "read", "indexed", "retried", "dead", "dropped",
+    "service", "backlog", "lag_ms", "read", "indexed", "retried", "dead", "dropped", "ledger",
     "observer_us_per_request", "uptime_seconds",
 )  # fmt: skip
 _MEASURED: Final = ("stages", "batch_size", "profiled", "profile_reason", "weight")

@@ -6,14 +6,18 @@ from typing import Any
 
 import redis
 
+from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.worker import Worker
 from vigie.telemetry.event import EventData
 from vigie.telemetry.stream import Stream
 from vigie.telemetry.stream_reader import position
 
 
-def measure(worker: Worker) -> EventData:
-    """Return what the worker has done, and the stream's backlog and lag unless Redis is away."""
+def measure(worker: Worker, watch: LedgerWatch) -> EventData:
+    """Return what the worker has done, with the ledger when it was measured since the last report.
+
+    The stream's backlog and lag are left out while Redis is away.
+    """
     counts = worker.counts
     data: EventData = {
         "read": counts.read,
@@ -21,6 +25,11 @@ def measure(worker: Worker) -> EventData:
         "retried": counts.retried,
         "dead": counts.dead,
     }
+    ledger = watch.take()
+    if ledger is not None:
+        data["ledger"] = ledger
+    if worker.redis_away:  # a Redis that hangs would hold up the end
+        return data
     try:
         data["backlog"] = worker.stream.backlog()
         data["lag_ms"] = lag_ms(worker.stream)

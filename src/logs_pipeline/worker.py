@@ -6,27 +6,31 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Final
 
-import orjson
 import redis
 from loguru import logger
 
 from vigie.logs_pipeline.breaker import backoff
-from vigie.logs_pipeline.collector import BATCH, Collector, Delivery
+from vigie.logs_pipeline.collector import BATCH, BATCH_BYTES, Collector, Delivery
 from vigie.logs_pipeline.filter import Context, Dropped, PoisonError, documents_of
 from vigie.logs_pipeline.indexer import Indexer, Job
+from vigie.logs_pipeline.suspects import Suspects
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.pipeline_status import Counts, beat
+from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.stream import StreamEntry, Verdict
 
 THREADS: Final = 2
 """Batches on their way into the store at once: one is filtered while the store takes the other."""
 MOST_IN_FLIGHT: Final = THREADS * BATCH
 """Entries in flight beyond which nothing is read."""
+MOST_BYTES_IN_FLIGHT: Final = THREADS * BATCH_BYTES
+"""The same in bytes of their events: what a worker holds in memory is bounded however large they are."""
 STOP_SECONDS: Final = 3.0
-"""How long a batch may take to end after the stop; what is left is delivered again to another worker."""
+"""How long a batch may take to end after the stop; what is left is handed over to the other workers."""
 
 
 class Worker:
@@ -48,9 +52,13 @@ class Worker:
         self._batches: queue.Queue[Delivery] = queue.Queue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._filtering = threading.Lock()
+        self._suspects = Suspects(stream.client)
         self._counts = Counts()
         self._redis_problem = ""
         self._redis_failures = 0
+        self.sources_problem: Callable[[], str] = str
+        """What stands in the way of the bridges; told in the heartbeat, no reason to stop indexing."""
 
     def __enter__(self) -> Worker:
         bodies = [self._work] * THREADS + [self._keep_alive]
@@ -74,6 +82,11 @@ class Worker:
         return self._counts
 
     @property
+    def redis_away(self) -> bool:
+        """Whether Redis failed the last time it was asked."""
+        return bool(self._redis_problem)
+
+    @property
     def problem(self) -> str:
         """Why it does not get on, with the remedy; empty when it does."""
         return self._redis_problem or self.indexer.breaker.reason or ""
@@ -84,7 +97,8 @@ class Worker:
         A failing Redis is waited out, a little longer each time. While the threads have enough to do
         nothing is read, so that a slow store slows the reading and nothing grows without limit.
         """
-        if self.collector.in_flight > MOST_IN_FLIGHT:
+        held = self.collector
+        if held.in_flight > MOST_IN_FLIGHT or held.in_flight_bytes > MOST_BYTES_IN_FLIGHT:
             self._stop.wait(0.02)
             return True
         try:
@@ -120,23 +134,31 @@ class Worker:
         """Filter, index and settle the entries of `delivery`; returns early when stop is set."""
         jobs: list[Job] = []
         verdicts: list[Verdict] = []
-        for entry, epoch in delivery.entries:
-            try:
-                jobs.append(Job(entry, documents_of(entry, epoch, self._context), delivery.suspect))
-            except Dropped:
-                verdicts.append(Verdict(entry, "filtered"))
-            except PoisonError as error:
-                verdicts.append(_dead(entry, str(error)))
+        with self._filtering:  # one batch at a time: if the process ends on a suspect, it was that
+            for entry, epoch in delivery.entries:
+                try:
+                    with self._suspects.alone(entry.id) if delivery.suspect else nullcontext():
+                        documents = documents_of(entry, epoch, self._context)
+                    jobs.append(Job(entry, documents, delivery.suspect))
+                except Dropped:
+                    verdicts.append(Verdict(entry, "filtered"))
+                except PoisonError as error:
+                    verdicts.append(_dead(entry, str(error)))
         self._settle(verdicts)
         self.indexer.index(jobs, self._settle)
 
     def _settle(self, verdicts: Sequence[Verdict]) -> None:
-        """Settle, again and again while Redis is away: a settled event settles only once."""
-        while verdicts and not self._stop.is_set():
+        """Settle, again and again while Redis is away: a settled event settles only once.
+
+        What the store took as the stop came is still settled, by one attempt.
+        """
+        while verdicts:
             try:
                 self.stream.settle(verdicts)
             except redis.RedisError as error:
                 self._redis_failed(error)
+                if self._stop.is_set():
+                    return
                 continue
             self._redis_answered()
             self.collector.finished(verdict.entry for verdict in verdicts)
@@ -155,6 +177,10 @@ class Worker:
         """A fault of ours: the entries come again, one by one in the end; what fails alone is dead."""
         if self._stop.is_set():
             return
+        if isinstance(error, redis.RedisError):
+            self._redis_failed(error)
+            self.collector.abandoned([entry for entry, _ in delivery.entries])
+            return
         logger.opt(exception=error).error("a batch of {} entries failed", len(delivery.entries))
         entries = [entry for entry, _ in delivery.entries]
         if delivery.suspect:
@@ -168,7 +194,8 @@ class Worker:
         while True:
             try:
                 self.collector.renew()
-                beat(self.stream.client, self.collector.consumer, self.counts, self.problem)
+                problem = self.problem or self.sources_problem()
+                beat(self.stream.client, self.collector.consumer, self.counts, problem)
             except redis.RedisError:
                 pass  # the main loop meets the same error and reports it
             if self._stop.wait(min(2.0, self.collector.min_idle_ms / 3000)):
@@ -177,7 +204,7 @@ class Worker:
     def _redis_failed(self, error: redis.RedisError) -> None:
         if not self._redis_problem:
             logger.warning("Redis: {}", error)
-        self._redis_problem = f"Redis does not answer ({error}): check REDIS_HOST and REDIS_PORT"
+        self._redis_problem = redis_fault(error).told()
         self._redis_failures += 1
         self._stop.wait(backoff(self._redis_failures, longest=5.0))
 
@@ -189,4 +216,4 @@ class Worker:
 
 
 def _dead(entry: StreamEntry, reason: str) -> Verdict:
-    return Verdict(entry, "dead", {}, orjson.dumps([{"index": None, "id": None, "error": reason}]).decode())
+    return Verdict(entry, "dead", {}, reason)

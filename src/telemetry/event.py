@@ -100,6 +100,22 @@ class FieldError(TypedDict):
     reason: Annotated[str, Doc("What is wrong with it, in plain words")]
 
 
+class LedgerFigures(TypedDict):
+    """The ledger over all producers, in events; as `vigie verify` measures it."""
+
+    produced: Annotated[int, Doc("Events that producers numbered")]
+    indexed: Annotated[int, Doc("Events in the store")]
+    filtered: Annotated[int, Doc("Events that make no document, on purpose")]
+    dead: Annotated[int, Doc("Events refused for good")]
+    cleared: Annotated[int, Doc("Events cleared before they were indexed")]
+    expired: Annotated[int, Doc("Events whose index retention dropped")]
+    erased: Annotated[int, Doc("Events erased on request")]
+    removed: Annotated[int, Doc("Events whose index was removed by somebody else")]
+    pending: Annotated[int, Doc("Events on their way: in journals, in the stream, in flight")]
+    dropped: Annotated[int, Doc("Events dropped and declared")]
+    unaccounted: Annotated[int, Doc("Events that are missing, or there twice; 0 when the ledger balances")]
+
+
 class EventData(TypedDict, total=False):
     """Body of an event; a key that does not apply is absent. The journal sets `producer` and `number`."""
 
@@ -161,6 +177,9 @@ class EventData(TypedDict, total=False):
     observer_us_per_request: Annotated[
         float,
         Doc("Report of `api`, `ui`: microseconds that journalling took per event since the last one"),
+    ]
+    ledger: Annotated[
+        LedgerFigures, Doc("Report of one process of `pipeline`, each minute: the ledger as it was measured")
     ]
     uptime_seconds: Annotated[float, Doc("Report: time since the process started")]
     logger: Annotated[str, Doc("Name of the logger")]

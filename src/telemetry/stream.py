@@ -7,12 +7,11 @@ raises redis.RedisError when Redis does not answer in time; nothing is retried h
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,13 +19,15 @@ from redis.retry import Retry
 
 from vigie.settings import RedisSettings
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.dead_letters import DeadLetter
+from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.ledger_state import LedgerState, ProducerState, Totals
+from vigie.telemetry.stream_group import PAGE, ConsumerGroup
 from vigie.telemetry.stream_keys import GROUP, STREAM, State
-from vigie.telemetry.stream_reader import StreamReader, claimed, position, text
+from vigie.telemetry.stream_reader import position, text
 from vigie.telemetry.stream_types import (
     Claimed,
     Cleared,
-    DeadLetter,
     Gap,
     Pending,
     Record,
@@ -55,12 +56,7 @@ __all__ = [
     "connect",
 ]
 
-LONGEST_BLOCK_MS: Final = 1000
-"""A blocking read stays well below the client's time-out, so that a time-out means Redis is away."""
-PAGE: Final = 500
-"""Entries per script call, which keeps each well below the time Redis may stop for others."""
 _Outcome = tuple[str, State, tuple[tuple[str, int], ...]]
-_HERE = Path(__file__).parent
 
 
 def connect(settings: RedisSettings, *, timeout: float = 2.0) -> redis.Redis:
@@ -81,7 +77,7 @@ def connect(settings: RedisSettings, *, timeout: float = 2.0) -> redis.Redis:
     )
 
 
-class Stream(StreamReader):
+class Stream(ConsumerGroup):
     """The stream `api_logs`, its consumer group and its ledger; safe to share between threads."""
 
     def __init__(
@@ -110,13 +106,14 @@ class Stream(StreamReader):
                 pipe.hset(keys.producer_key(producer), name, value)
             pipe.execute()
 
-    def write(self, producer: str, items: Sequence[Record | Gap]) -> Written:
+    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
         """Add a producer's next events, in order, and record what it dropped (at most 500 a call).
 
         Numbers up to the producer's `high` are skipped, so that sending again after a lost answer
-        writes nothing twice. Raises ValueError for a number outside 1 … 2^31 - 1.
+        writes nothing twice. With a `high` below `known` Redis has lost what it had: then nothing is
+        written, and the answer's `high` says so. Raises ValueError for a number outside 1 … 2^31 - 1.
         """
-        arguments: list[str | bytes | int] = [producer, self._max_entries]
+        arguments: list[str | bytes | int] = [producer, self._max_entries, known]
         for item in items:
             if isinstance(item, Record):
                 _check_number(item.number)
@@ -133,91 +130,14 @@ class Stream(StreamReader):
         """Declare a producer's last number: none will come after it."""
         self.client.hset(keys.producer_key(producer), "closed", str(last))
 
-    # Consumers
-
-    def ensure_group(self) -> None:
-        """Create the consumer group, reading from the oldest entry, unless it is there."""
-        try:
-            self.client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-        except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
-
-    def read(self, consumer: str, count: int, block_ms: int) -> list[StreamEntry]:
-        """Return up to `count` entries nobody has read, waiting up to `block_ms` (at most 1 s) for one."""
-        block = min(block_ms, LONGEST_BLOCK_MS)
-        answer = self.client.xreadgroup(GROUP, consumer, {STREAM: ">"}, count=count, block=block or None)
-        return claimed(answer).entries
-
-    def own_pending(self, consumer: str, count: int = PAGE, after: str = "0") -> list[StreamEntry]:
-        """Return entries delivered to `consumer` and not settled, from the oldest beyond `after` on.
-
-        One whose content was deleted from the stream is acknowledged and counted as vanished.
-        """
-        found = claimed(self.client.xreadgroup(GROUP, consumer, {STREAM: after}, count=count))
-        self._forget(found.gone)
-        return found.entries
-
-    def take_over(self, consumer: str, min_idle_ms: int, count: int = PAGE) -> Claimed:
-        """Hand `consumer` the entries that their worker has not renewed for `min_idle_ms`."""
-        entries: list[StreamEntry] = []
-        vanished, cursor, nameless = 0, "0-0", False
-        while True:
-            answer: Any = self.client.xautoclaim(STREAM, GROUP, consumer, min_idle_ms, cursor, count=count)
-            entries += claimed([(STREAM, answer[1])]).entries
-            nameless = nameless or any(entry_id is None for entry_id, _ in answer[1])
-            if len(answer) > 2:  # from Redis 7 on: the ids, already acknowledged by the server
-                vanished += len(answer[2])
-            cursor = text(answer[0])
-            if cursor == "0-0" or len(entries) >= count:
-                break
-        if vanished:
-            self._count_vanished(vanished)
-        if nameless:  # Redis 6.2 says nil for them
-            vanished += self._forget_deleted(consumer)
-        return Claimed(entries, vanished)
-
-    def renew(self, consumer: str, ids: Sequence[str]) -> None:
-        """Say that `consumer` is alive and still works on `ids`, so that nobody takes them over."""
-        if ids:
-            self.client.xclaim(STREAM, GROUP, consumer, 0, list(ids), justid=True)
-
-    def deliveries(self, ids: Sequence[str]) -> dict[str, int]:
-        """Return how often each of the pending `ids` was delivered."""
-        with self.client.pipeline(transaction=False) as pipe:
-            for entry_id in ids:
-                pipe.xpending_range(STREAM, GROUP, entry_id, entry_id, 1)
-            answers = pipe.execute()
-        return {text(found[0]["message_id"]): found[0]["times_delivered"] for found in answers if found}
-
-    def workers(self) -> list[Worker]:
-        """Return the consumers of the group."""
-        answer: Any = self.client.xinfo_consumers(STREAM, GROUP)
-        return [Worker(text(about["name"]), about["pending"], about["idle"]) for about in answer]
-
-    def last_delivered(self) -> str:
-        """Return the id of the newest entry any worker was given ("0-0": none)."""
-        groups: Any = self.client.xinfo_groups(STREAM)
-        return next(text(group["last-delivered-id"]) for group in groups if text(group["name"]) == GROUP)
-
-    def oldest_pending(self, upto: str = "+") -> Pending | None:
-        """Return the oldest entry, up to the id `upto`, that is delivered and not settled."""
-        found: Any = self.client.xpending_range(STREAM, GROUP, "-", upto, 1)
-        if not found:
-            return None
-        about = found[0]
-        return Pending(text(about["message_id"]), text(about["consumer"]), about["time_since_delivered"])
-
-    def release(self, consumer: str = "", min_idle_ms: int = 0) -> int:
-        """Remove `consumer` (default: every one idle for `min_idle_ms`) where it holds no entries."""
-        return int(self._release(keys=[STREAM], args=[GROUP, consumer, min_idle_ms]))
+    # Settling
 
     def settle(self, verdicts: Sequence[Verdict]) -> int:
         """Acknowledge entries and count each event in its state; return how many were new (≤ 500 a call).
 
         What was settled before counts nothing. A dead one leaves its letter in `api_dead`.
         """
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        now = iso_timestamp(time.time_ns())
         arguments: list[str | bytes | int] = [GROUP, keys.PREFIX, keys.CHUNK_BITS, now]
         for (producer, state, documents), same in _by_outcome(verdicts).items():
             arguments += (producer, state, len(documents))
@@ -227,7 +147,7 @@ class Stream(StreamReader):
             for verdict in same:
                 arguments += (verdict.entry.id, verdict.entry.number)
                 if state == "dead":
-                    arguments += (verdict.entry.event, verdict.reason)
+                    arguments += verdict.letter_fields()
         return int(self._settle(keys=[STREAM, keys.DEAD_LETTERS, keys.TOTALS], args=arguments))
 
     # Keeping
@@ -268,30 +188,6 @@ class Stream(StreamReader):
                 return cleared
             start = f"({text(last)}"
 
-    def _forget_deleted(self, consumer: str) -> int:
-        """Acknowledge what `consumer` holds of entries that are no longer in the stream."""
-        gone: list[str] = []
-        after = "-"
-        while True:
-            page: Any = self.client.xpending_range(STREAM, GROUP, after, "+", PAGE, consumername=consumer)
-            if not page:
-                break
-            ids = [text(found["message_id"]) for found in page]
-            with self.client.pipeline(transaction=False) as pipe:
-                for entry_id in ids:
-                    pipe.xrange(STREAM, entry_id, entry_id)
-                gone += [entry_id for entry_id, found in zip(ids, pipe.execute(), strict=True) if not found]
-            after = f"({ids[-1]}"
-        self._forget(gone)
-        return len(gone)
-
-    def _forget(self, ids: Sequence[str]) -> None:
-        if ids:
-            self._count_vanished(int(self.client.xack(STREAM, GROUP, *ids)))
-
-    def _count_vanished(self, count: int) -> None:
-        self.client.hincrby(keys.TOTALS, "vanished", count)
-
     @cached_property
     def _write(self) -> Any:
         return self._script("write")
@@ -307,13 +203,6 @@ class Stream(StreamReader):
     @cached_property
     def _sweep(self) -> Any:
         return self._script("sweep")
-
-    @cached_property
-    def _release(self) -> Any:
-        return self._script("release")
-
-    def _script(self, name: str) -> Any:
-        return self.client.register_script((_HERE / f"{name}.lua").read_text(encoding="utf-8"))
 
 
 def _check_number(number: int) -> None:

@@ -8,9 +8,19 @@ State = Literal["indexed", "filtered", "dead", "cleared"]
 """What became of an event that was read from the stream; each event is in exactly one of them."""
 
 STATES: Final[tuple[State, ...]] = ("indexed", "filtered", "dead", "cleared")
+Mark = State | Literal["settled", "discarded", "admitted", "erased", "erased-dead"]
+"""What a bitmap of a producer's numbers may say of them beside their state."""
 
 STREAM: Final = "api_logs"
 DEAD_LETTERS: Final = "api_dead"
+SUSPECTS: Final = "api_logs:suspects"
+"""Hash: entry that a worker filters alone → workers that began to and did not come back, and this one."""
+DEAD_CHANGES: Final = "api_logs:dead:changes"
+"""Stream of what became of letters (failed again, replayed, discarded) that ml-api-dead does not show yet."""
+DEAD_MIRRORED: Final = "api_logs:dead:mirrored"
+"""Id of the last letter that ml-api-dead has."""
+DEAD_MIRROR_TURN: Final = "api_logs:dead:mirror-turn"
+"""There while one process writes ml-api-dead."""
 GROUP: Final = "pipeline"
 PREFIX: Final = "api_logs:"
 PRODUCERS: Final = "api_logs:producers"
@@ -19,6 +29,16 @@ TOTALS: Final = "api_logs:totals"
 """Hash of running sums over all producers: high, declared, written, settled, one per state."""
 CURSORS: Final = "api_logs:cursors"
 """Hash: consumer of /logs_api → id of the last entry it confirmed."""
+LEDGER_WATCH: Final = "api_logs:ledger-watch"
+"""There while one worker has the turn to measure the ledger."""
+FOREIGN_LIST: Final = "api_logs_in"
+"""List into which programs that know nothing of the stream push their events."""
+FINGERPRINTS: Final = "api_logs:fingerprints"
+"""Sorted set of the newest events that were admitted without a number of their own, by their content."""
+LOSSES: Final = "api_logs:losses"
+"""Hash: "<front end> <cursor>" → what it no longer had when it was polled."""
+INSTALLATION: Final = "api_logs:installation"
+"""Random id of this installation, which remote front ends know it by."""
 EXPIRED: Final = "api_logs:expired"
 """Set of the physical indices whose content was recorded before they were dropped."""
 
@@ -40,8 +60,18 @@ def gaps_key(producer: str) -> str:
 
 
 def expired_key(index: str) -> str:
-    """Hash of a dropped physical index: "<uuid> <producer>" → "documents lowest highest"."""
+    """Hash of a dropped physical index: "<uuid> <producer>" → "documents lowest highest events numbers"."""
     return f"{PREFIX}expired:{index}"
+
+
+def bridge_key(name: str) -> str:
+    """Hash of one bridge: its own producer, and how many events it took, admitted, knew and numbered."""
+    return f"{PREFIX}bridge:{name}"
+
+
+def remote_key(url: str) -> str:
+    """Hash of one front end that is polled: its cursor, and the loss that is being looked into."""
+    return f"{PREFIX}remote:{url}"
 
 
 def documents_key(producer: str) -> str:
@@ -49,11 +79,21 @@ def documents_key(producer: str) -> str:
     return f"{PREFIX}documents:{producer}"
 
 
+def erased_documents_key(producer: str) -> str:
+    """Hash of the documents that a producer's erased events had: physical index → count."""
+    return f"{PREFIX}erased-documents:{producer}"
+
+
 def folded_key(producer: str) -> str:
     """Hash of a producer's chunks: "<chunk>:settled" → bits set, "<chunk>:<state>" → count once folded."""
     return f"{PREFIX}folded:{producer}"
 
 
-def bitmap_key(producer: str, name: State | Literal["settled"], chunk: int) -> str:
-    """Bitmap of the numbers of one chunk that are settled, or are in one state."""
+def letter_key(letter_id: str) -> str:
+    """Hash of a dead letter whose replay failed: what is newer than the letter itself."""
+    return f"{PREFIX}dead:letter:{letter_id}"
+
+
+def bitmap_key(producer: str, name: Mark, chunk: int) -> str:
+    """Bitmap of the numbers of one chunk that are settled, in one state, or marked otherwise."""
     return f"{PREFIX}bits:{producer}:{name}:{chunk}"

@@ -11,9 +11,10 @@ from typing import Any, Final
 import redis
 
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.dead_letters import DeadLetter, DeadLetters
 from vigie.telemetry.ledger_state import LedgerState, ProducerState
-from vigie.telemetry.stream_keys import DEAD_LETTERS, GROUP, NUMBER_LIMIT, STREAM
-from vigie.telemetry.stream_types import DeadLetter, Gap, StreamEntry
+from vigie.telemetry.stream_keys import GROUP, NUMBER_LIMIT, STREAM
+from vigie.telemetry.stream_types import Gap, StreamEntry
 
 SCAN_PAGE: Final = 1000
 LONGEST_PRODUCER: Final = 128
@@ -26,6 +27,7 @@ class StreamReader:
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
         self.ledger = LedgerState(client)
+        self.letters = DeadLetters(client)
         script = Path(__file__).with_name("waiting.lua").read_text(encoding="utf-8")
         self._waiting: Any = client.register_script(script)
 
@@ -36,11 +38,6 @@ class StreamReader:
     def length(self) -> int:
         """Return how many entries the stream holds, settled or not."""
         return int(self.client.xlen(STREAM))
-
-    def oldest(self) -> StreamEntry | None:
-        """Return the oldest entry of the stream."""
-        entries = self.after("", 1)
-        return entries[0] if entries else None
 
     def newest(self, count: int, before: str = "") -> list[StreamEntry]:
         """Return up to `count` entries, newest first, older than the id `before` (default: from the newest).
@@ -58,15 +55,22 @@ class StreamReader:
         start = f"({checked_id(after)}" if after else "-"
         return _entries(self.client.xrange(STREAM, min=start, max="+", count=count))
 
+    def page(self, after: str, count: int) -> tuple[str | None, list[StreamEntry]]:
+        """Return the id of the oldest entry there is, and what `after` returns, as of one instant."""
+        start = f"({checked_id(after)}" if after else "-"
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.xrange(STREAM, count=1)
+            pipe.xrange(STREAM, min=start, count=count)
+            oldest, entries = pipe.execute()
+        return (text(oldest[0][0]) if oldest else None), _entries(entries)
+
     def dead_count(self) -> int:
         """Return how many dead letters wait."""
-        return int(self.client.xlen(DEAD_LETTERS))
+        return self.letters.count()
 
     def dead_letters(self, count: int, before: str = "") -> list[DeadLetter]:
         """Return up to `count` dead letters, newest first, older than the id `before`."""
-        end = f"({checked_id(before)}" if before else "+"
-        answer: Any = self.client.xrevrange(DEAD_LETTERS, max=end, min="-", count=count)
-        return [_letter(text(letter_id), fields) for letter_id, fields in answer]
+        return self.letters.newest(count, before)
 
     def declared(self) -> dict[str, list[Gap]]:
         """Return the declared gaps of each producer that has any."""
@@ -159,15 +163,3 @@ def text(value: bytes | str) -> str:
 def _entries(answer: Any) -> list[StreamEntry]:
     pages: Iterable[tuple[bytes, dict[bytes, bytes]]] = answer
     return [parsed(text(entry_id), fields) for entry_id, fields in pages]
-
-
-def _letter(letter_id: str, fields: dict[bytes, bytes]) -> DeadLetter:
-    return DeadLetter(
-        id=letter_id,
-        producer=text(fields[b"producer"]),
-        number=int(fields[b"number"]),
-        event=fields[b"event"],
-        reason=text(fields[b"reason"]),
-        entry_id=text(fields[b"id"]),
-        at=text(fields[b"at"]),
-    )

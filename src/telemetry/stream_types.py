@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
+import orjson
+
+from vigie.telemetry.dead_letters import Failure
 from vigie.telemetry.stream_keys import State
 
 
@@ -70,7 +73,19 @@ class Verdict:
     documents: Mapping[str, int] = field(default_factory=dict)
     """Physical index → documents this event has there."""
     reason: str = ""
-    """For a dead one, JSON text: what was refused, by whom and why."""
+    """For a dead one, why, in words."""
+    failures: Sequence[Failure] = ()
+    """For a dead one, every document that was refused."""
+    attempts: int = 1
+    """For a dead one, how often this worker sent what failed in the end; 1 when it never got that far."""
+    first_at: str = ""
+    """For a dead one, when this worker had read it; empty: now."""
+
+    def letter_fields(self) -> tuple[bytes | str | int, ...]:
+        """Return what a dead event's letter says, as the settle script takes it."""
+        failures = orjson.dumps([asdict(failure) for failure in self.failures])
+        stored = orjson.dumps(dict(self.documents))
+        return self.entry.event, self.reason, failures, stored, self.attempts, self.first_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +99,6 @@ class Cleared:
     """Entries not yet indexed: they forbade it (not done), or are in flight and were left (done)."""
     stored: int
     """Entries in the stream afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that was refused for good."""
-
-    id: str
-    producer: str
-    number: int
-    event: bytes
-    reason: str
-    entry_id: str
-    at: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ for _, group in ipairs(groups) do
 end
 if redis.call('XLEN', KEYS[1]) <= tonumber(ARGV[3]) then
   for _, id in ipairs(redis.call('HVALS', KEYS[2])) do
-    local confirmed = after(id)
-    if before(confirmed, cut) then cut = confirmed end
+    -- the confirmed entry itself stays: an oldest entry beyond it says that some are lost
+    if before(id, cut) then cut = id end
   end
 end
 return redis.call('XTRIM', KEYS[1], 'MINID', cut)

@@ -68,10 +68,22 @@ class Piece:
 def test_bulks_are_cut_by_size_and_count() -> None:
     """A bulk stays within the limit; what is larger alone goes alone."""
     size = BulkSize(limit_bytes=100)
-    bulks = size.cut([Piece(60), Piece(40), Piece(1), Piece(500), Piece(99)])
+    bulks = list(size.cut([Piece(60), Piece(40), Piece(1), Piece(500), Piece(99)]))
     assert [[piece.size for piece in bulk] for bulk in bulks] == [[60, 40], [1], [500], [99]]
     assert [len(bulk) for bulk in BulkSize().cut([Piece(1)] * 12_000)] == [5000, 5000, 2000]
-    assert size.cut([]) == []
+    assert list(size.cut([])) == []
+    assert size.limit_bytes == 100
+
+
+def test_each_bulk_is_cut_to_the_size_of_its_moment() -> None:
+    """A store that refuses the first bulk as too much gets a smaller second one, not the same again."""
+    size = BulkSize(limit_bytes=SMALLEST_BULK_BYTES * 4)
+    pieces = [Piece(SMALLEST_BULK_BYTES)] * 8
+    lengths = []
+    for bulk in size.cut(pieces):
+        lengths.append(len(bulk))
+        size.failed()
+    assert lengths == [4, 2, 1, 1]
 
 
 def test_the_size_grows_slowly_and_halves_at_once() -> None:
@@ -87,3 +99,17 @@ def test_the_size_grows_slowly_and_halves_at_once() -> None:
     for _ in range(60):
         size.succeeded(0.1)
     assert size.limit_bytes == LARGEST_BULK_BYTES
+
+
+def test_after_a_long_failure_the_size_is_soon_what_it_was() -> None:
+    """An hour of failures is made good in a dozen bulks; near the size that was too much it grows slowly."""
+    size = BulkSize(limit_bytes=4 * 1024 * 1024)
+    for _ in range(500):
+        size.failed()
+    for _ in range(12):
+        size.succeeded(0.1)
+    assert size.limit_bytes >= 2 * 1024 * 1024
+    before = size.limit_bytes
+    size.failed()
+    size.succeeded(0.1)
+    assert size.limit_bytes == int(before // 2 * 1.25)

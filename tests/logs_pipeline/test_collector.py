@@ -10,9 +10,10 @@ from tests.logs_pipeline.events import PRODUCER, predictions
 from tests.servers import RedisServer, wait_for
 
 from vigie.indices.routing import Epochs
+from vigie.logs_pipeline import collector as collector_module
 from vigie.logs_pipeline.collector import MOST_DELIVERIES, Collector, Delivery
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Stream, StreamEntry, Verdict
+from vigie.telemetry.stream import Record, Stream, StreamEntry, Verdict
 
 IDLE_MS = 500
 
@@ -54,6 +55,21 @@ def test_new_entries_come_in_batches(stream: Stream, make: Callable[[str], Colle
     assert collector.in_flight == 12
     collector.finished(entries(first))
     assert collector.in_flight == 2
+
+
+def test_fewer_of_large_events_are_read_at_once(
+    stream: Stream, make: Callable[[str], Collector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker holds is bounded in bytes; when the events are small again, batches are full again."""
+    monkeypatch.setattr(collector_module, "BATCH_BYTES", 3000)
+    collector = make("a")
+    large = [Record(number, b"x" * 900) for number in range(1, 23)]
+    small = [Record(number, b"x") for number in range(23, 41)]
+    stream.write(PRODUCER, [*large, *small])
+    assert [len(numbers(collector.collect(0))[0]) for _ in range(7)] == [10, 3, 3, 3, 3, 3, 10]
+    assert collector.in_flight_bytes == 22 * 900 + 13
+    collector.finished([StreamEntry(entry_id, "", 0, b"") for entry_id in list(collector._in_flight)])
+    assert (collector.in_flight, collector.in_flight_bytes) == (0, 0)
 
 
 def test_a_restarted_worker_takes_up_what_it_left(stream: Stream, make: Callable[[str], Collector]) -> None:

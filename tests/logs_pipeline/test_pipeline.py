@@ -22,7 +22,8 @@ from tests.servers import ROOT, RedisServer, free_port, wait_for
 from tests.store_proxy import StoreProxy
 
 from vigie.indices.store_client import connect_store
-from vigie.logs_pipeline.pipeline import PipelineError, run_continuously, run_once
+from vigie.logs_pipeline.pipeline import run_continuously, run_once
+from vigie.logs_pipeline.preparation import PipelineError
 from vigie.logs_pipeline.report import lag_ms
 from vigie.settings import RedisSettings, Settings, load_settings
 from vigie.telemetry.destination import RedisDestination
@@ -352,21 +353,21 @@ def test_expired_indices_are_dropped_while_the_pipeline_runs(
     settings: Settings, store: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has to remember the command; a store that is away is told and tried again."""
-    from vigie.logs_pipeline import pipeline
+    from vigie.logs_pipeline import housekeeping
 
     messages: list[str] = []
     sink = logger.add(lambda message: messages.append(str(message)), level="INFO")
-    monkeypatch.setattr(pipeline, "FIRST_RETENTION_SECONDS", 0.0)
-    monkeypatch.setattr(pipeline, "RETENTION_SECONDS", 0.05)
-    monkeypatch.setattr(pipeline, "HOUSEKEEPING_SECONDS", 0.05)
-    real, failures = pipeline.apply_retention, iter([True])
+    monkeypatch.setattr(housekeeping, "FIRST_RETENTION_SECONDS", 0.0)
+    monkeypatch.setattr(housekeeping, "RETENTION_SECONDS", 0.05)
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING_SECONDS", 0.05)
+    real, failures = housekeeping.apply_retention, iter([True])
 
     def failing(settings: Settings) -> Any:
         if next(failures, False):
-            raise pipeline.RetentionError("the store is away")
+            raise housekeeping.RetentionError("the store is away")
         return real(settings)
 
-    monkeypatch.setattr(pipeline, "apply_retention", failing)
+    monkeypatch.setattr(housekeeping, "apply_retention", failing)
     expired = f"{settings.store.es_index_prefix}ml-api-logs-2020.01.01"
     store.indices.create(index=expired)
     running = Running(settings)

@@ -15,6 +15,7 @@ from tests.servers import ROOT, StoreServer, free_port
 from typer.testing import CliRunner
 
 from vigie.cli import app
+from vigie.dashboards.rules import ALERTS_FILE, kibana_rules, load_rules
 from vigie.logs_pipeline import kibana_client
 from vigie.logs_pipeline.kibana_client import KibanaError
 from vigie.logs_pipeline.kibana_objects import objects_to_import
@@ -24,6 +25,9 @@ from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import Settings
 
 FOLDER = ROOT / "kibana"
+VIEWS = 4
+"""Data views: one per index of events, and one for the dead letters."""
+RULES = len(kibana_rules(load_rules(FOLDER / ALERTS_FILE), "connector"))
 
 
 @pytest.fixture
@@ -74,9 +78,9 @@ def test_three_runs_write_once(settings: Settings, schema: FeatureSchema, kibana
     first, said = provision(settings, schema)
     assert said == []
     assert first["dashboard", "created"] >= 3
-    assert first["data view", "created"] == 3
+    assert first["data view", "created"] == VIEWS
     assert first["connector", "created"] == 1
-    assert first["rule", "created"] == 13
+    assert first["rule", "created"] == RULES
     assert not {kind for kind, action in first if action == "updated"}
     written = list(kibana.writes)
     for _ in range(2):
@@ -143,11 +147,11 @@ def test_two_prefixes_have_objects_and_rules_of_their_own(
     )
     changes, _ = provision(other, schema)
     assert "updated" not in {action for _, action in changes}
-    assert (changes["rule", "created"], changes["connector", "created"]) == (13, 1)
+    assert (changes["rule", "created"], changes["connector", "created"]) == (RULES, 1)
     titles = {
         one["attributes"]["title"] for (kind, _), one in kibana.objects.items() if kind == "index-pattern"
     }
-    assert sum(title.startswith(f"{prefix}ml-api-") for title in titles) == 3
+    assert sum(title.startswith(f"{prefix}ml-api-") for title in titles) == VIEWS
     indices = {rule["params"]["index"][0] for rule in kibana.rules.values()}
     assert {f"{prefix}ml-api-perfs", f"{settings.store.es_index_prefix}ml-api-perfs"} <= indices
 
@@ -190,7 +194,7 @@ def test_a_kibana_that_starts_is_waited_for(
     unavailable = {"version": {"number": "8.19.4"}, "status": {"overall": {"level": "unavailable"}}}
     kibana.not_ready = [(503, "Kibana server is not ready yet"), (200, unavailable)]
     changes, said = provision(settings, schema)
-    assert changes["rule", "created"] == 13
+    assert changes["rule", "created"] == RULES
     assert said == [f"waiting for Kibana at {kibana.url}: it answers 503 (Kibana server is not ready yet)"]
 
 

@@ -1,0 +1,63 @@
+"""What a running pipeline does beside indexing: journals of the dead, silent consumers, dead letters to show,
+expired indices."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+import redis
+from loguru import logger
+
+from vigie.logs_pipeline.dead_mirror import LetterMirror
+from vigie.logs_pipeline.retention import RetentionError, apply_retention
+from vigie.settings import Settings
+from vigie.telemetry.destination import RedisDestination
+from vigie.telemetry.flusher import adopt_all
+
+HOUSEKEEPING_SECONDS: Final = 10.0
+RETENTION_SECONDS: Final = 3600.0
+"""How often expired indices are looked for; the first time a minute after the start."""
+FIRST_RETENTION_SECONDS: Final = 60.0
+IDLE_CONSUMER_MS: Final = 600_000
+"""A consumer that holds nothing and has been silent for this long is removed."""
+
+
+def keep_house(settings: Settings, stop: threading.Event) -> None:
+    """Ship the journals of dead processes, remove silent consumers and show dead letters every now and then,
+    drop expired indices every hour, until `stop`."""
+    stream = RedisDestination.open(settings.redis)
+    mirror = LetterMirror(stream.client, settings.store)
+    retention_at = time.monotonic() + FIRST_RETENTION_SECONDS
+    while not stop.is_set():
+        with suppress(redis.RedisError):  # the main loop meets the same error and reports it
+            stream.release(min_idle_ms=IDLE_CONSUMER_MS)
+            adopt(settings, stream)
+            mirror.run(stop)
+        if time.monotonic() >= retention_at:
+            retention_at = time.monotonic() + RETENTION_SECONDS
+            _drop_expired(settings)
+        stop.wait(HOUSEKEEPING_SECONDS)
+
+
+def adopt(settings: Settings, stream: RedisDestination) -> bool:
+    """Ship what dead processes of this host left in their journals; False when the stream is full of it.
+
+    Raises redis.RedisError.
+    """
+    try:
+        adopt_all(settings.api.vigie_home, stream)
+    except OSError as error:
+        logger.warning("a journal of a dead process cannot be read: {}", error)
+    totals = stream.ledger.totals()
+    return totals.written - totals.settled < settings.redis.redis_stream_max_entries
+
+
+def _drop_expired(settings: Settings) -> None:
+    try:
+        for drop in apply_retention(settings):
+            logger.info("{}", drop)
+    except RetentionError as error:
+        logger.warning("indices older than RETENTION_DAYS were not dropped: {}", error)

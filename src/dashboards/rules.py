@@ -63,21 +63,39 @@ class MetricRule(Rule):
     aggregate: Aggregate
     group_by: str | None = None
     unit: str
-    warning: float
+    warning: float | None = None
+    """None: there is nothing between right and critical."""
     critical: float
+
+    @property
+    def thresholds(self) -> dict[Severity, float]:
+        """Its thresholds, the milder first."""
+        mild: dict[Severity, float] = {} if self.warning is None else {"warning": self.warning}
+        return {**mild, "critical": self.critical}
 
     @model_validator(mode="after")
     def _in_order(self) -> MetricRule:
-        if self.critical <= self.warning:
+        if self.warning is not None and self.critical <= self.warning:
             raise ValueError("critical must be above warning")
         return self
 
 
-class SilenceRule(Rule):
-    """Fires when no document matches within the window."""
+class QueryRule(Rule):
+    """Counts the documents that match within the window."""
 
     where: Annotated[Mapping[str, str], Field(min_length=1)]
     severity: Severity
+
+
+class SilenceRule(QueryRule):
+    """Fires when no document matches within the window."""
+
+
+class OccurrenceRule(QueryRule):
+    """Fires when any document matches within the window."""
+
+    remedy: str
+    """What to do then."""
 
 
 class AlertRules(Declared):
@@ -86,10 +104,16 @@ class AlertRules(Declared):
     check_seconds: Annotated[int, Field(ge=10)]
     metric: tuple[MetricRule, ...] = ()
     silence: tuple[SilenceRule, ...] = ()
+    occurrence: tuple[OccurrenceRule, ...] = ()
+
+    @property
+    def queries(self) -> tuple[QueryRule, ...]:
+        """The rules that count what a query finds."""
+        return (*self.silence, *self.occurrence)
 
     @model_validator(mode="after")
     def _distinct(self) -> AlertRules:
-        ids = [rule.id for rule in (*self.metric, *self.silence)]
+        ids = [rule.id for rule in (*self.metric, *self.queries)]
         if len(set(ids)) < len(ids):
             raise ValueError("two rules have the same id")
         return self
@@ -102,10 +126,10 @@ class AlertRules(Declared):
             yield FieldUse(user, rule.index, rule.field, _AGGREGATES[rule.aggregate][1])
             if rule.group_by is not None:
                 yield FieldUse(user, rule.index, rule.group_by, "terms")
-        for silence in self.silence:
-            user = f"rule {silence.id}"
-            yield FieldUse(user, silence.index, TIME_FIELD, "time")
-            yield from (FieldUse(user, silence.index, field, "condition") for field in silence.where)
+        for query in self.queries:
+            user = f"rule {query.id}"
+            yield FieldUse(user, query.index, TIME_FIELD, "time")
+            yield from (FieldUse(user, query.index, field, "condition") for field in query.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +165,10 @@ def kibana_rules(rules: AlertRules, connector_id: str, prefix: str = "") -> list
     """
     made = []
     for rule in rules.metric:
-        for severity, threshold in (("warning", rule.warning), ("critical", rule.critical)):
+        for severity, threshold in rule.thresholds.items():
             made.append(_metric_rule(rule, severity, threshold, connector_id, prefix))
     made += [_silence_rule(rule, connector_id, prefix) for rule in rules.silence]
+    made += [_occurrence_rule(rule, connector_id, prefix) for rule in rules.occurrence]
     schedule = {"interval": f"{rules.check_seconds}s"}
     return [
         KibanaRule(one.id, one.name, {**one.body, "schedule": schedule}, {**one.fixed, "consumer": "alerts"})
@@ -186,6 +211,19 @@ def _metric_rule(
 
 
 def _silence_rule(rule: SilenceRule, connector_id: str, prefix: str) -> KibanaRule:
+    fired = f"no document with {_named(rule)} for {rule.window_minutes} min"
+    return _query_rule(rule, ("<", 1), fired, "documents come again", connector_id, prefix)
+
+
+def _occurrence_rule(rule: OccurrenceRule, connector_id: str, prefix: str) -> KibanaRule:
+    fired = f"{{{{context.value}}}} with {_named(rule)} in {rule.window_minutes} min; {rule.remedy}"
+    return _query_rule(rule, (">", 0), fired, "no new ones", connector_id, prefix)
+
+
+def _query_rule(
+    rule: QueryRule, fires: tuple[str, int], fired: str, over: str, connector_id: str, prefix: str
+) -> KibanaRule:
+    comparator, threshold = fires
     conditions = [{"term": {field: value}} for field, value in rule.where.items()]
     params = {
         "index": [f"{prefix}{rule.index}"],
@@ -194,20 +232,23 @@ def _silence_rule(rule: SilenceRule, connector_id: str, prefix: str) -> KibanaRu
         "size": 1,
         "timeWindowSize": rule.window_minutes,
         "timeWindowUnit": "m",
-        "thresholdComparator": "<",
-        "threshold": [1],
+        "thresholdComparator": comparator,
+        "threshold": [threshold],
     }
-    what = " and ".join(f"{field} {value}" for field, value in rule.where.items())
-    document = {"rule": rule.id, "severity": rule.severity, "metric": "documents", "threshold": 1}
-    fired = {
+    document = {"rule": rule.id, "severity": rule.severity, "metric": "documents", "threshold": threshold}
+    met = {
         **document,
         "value": "{{context.value}}",
-        "message": f"{rule.title}: no document with {what} for {rule.window_minutes} min",
+        "message": f"{rule.title}: {fired}",
         "state": "active",
     }
-    over = {**document, "message": f"{rule.title}: over; documents come again", "state": "recovered"}
-    actions = [_action("query matched", connector_id, fired), _action("recovered", connector_id, over)]
+    recovered = {**document, "message": f"{rule.title}: over; {over}", "state": "recovered"}
+    actions = [_action("query matched", connector_id, met), _action("recovered", connector_id, recovered)]
     return _rule(rule.id, f"{rule.title} ({rule.severity})", ".es-query", params, actions, prefix)
+
+
+def _named(rule: QueryRule) -> str:
+    return " and ".join(f"{field} {value}" for field, value in rule.where.items())
 
 
 def _grouping(field: str | None) -> Json:

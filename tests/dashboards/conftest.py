@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 from tests.dashboards.expected import ZONE
-from tests.dashboards.seed import START, Event, seeded_events
+from tests.dashboards.seed import START, Event, as_event, seeded_events, seeded_letters
 from tests.real_store import index_prefix
 from tests.servers import ROOT
 from tests.store_proxy import StoreProxy
 
 from vigie.dashboards.fields import FieldTypes, field_types
 from vigie.dashboards.specification import Specification, load_specification
-from vigie.indices.mappings import INDICES, MESSAGE, index_mappings
-from vigie.indices.routing import Epoch
+from vigie.indices.mappings import DEAD, INDICES, MESSAGE, index_mappings
+from vigie.indices.routing import Epoch, letters_index
+from vigie.logs_pipeline.dead_mirror import document
 from vigie.logs_pipeline.filter import Context, documents_of
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
@@ -63,10 +65,20 @@ def seeded(store_server: StoreProxy, schema: FeatureSchema) -> Iterator[Seeded]:
             for event in events
             for one in documents_of(entry_of(event), epoch, context)
         ]
+        letters = seeded_letters(schema)
+        actions += [
+            {
+                "_op_type": "create",
+                "_index": letters_index(prefix, datetime.fromisoformat(letter.last_at)),
+                "_id": letter.id,
+                "_source": document(letter, state),
+            }
+            for letter, state in letters
+        ]
         bulk(client, actions)
-        for index in INDICES:
+        for index in (*INDICES, DEAD):
             client.indices.refresh(index=f"{prefix}{index}")
-        yield Seeded(client, prefix, events)
+        yield Seeded(client, prefix, [*events, *(as_event(*one) for one in letters)])
 
 
 def entry_of(event: Event) -> StreamEntry:

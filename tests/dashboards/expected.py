@@ -248,6 +248,36 @@ def backlogs(events: list[Event]) -> dict[str, Number]:
     }
 
 
+def ledger(events: list[Event], *names: str) -> dict[str, Number]:
+    """The largest of each count of the ledger."""
+    return {
+        name: largest(event["data"]["ledger"][name] for event in events if "ledger" in event["data"])
+        for name in names
+    }
+
+
+LEDGER = (
+    "produced", "indexed", "filtered", "dead", "cleared", "expired", "erased", "removed", "pending", "dropped",
+    "unaccounted",
+)  # fmt: skip
+
+
+def ledger_states(asked: Asked) -> Table:
+    """One row, when anything was measured."""
+    counts = ledger(asked.pipeline, *LEDGER)
+    return {("pipeline",): counts} if counts["produced"] is not None else {}
+
+
+def letters_by_cause(asked: Asked) -> Table:
+    """Causes by number of letters, states by name."""
+    table: Table = {}
+    for (cause,) in counted(grouped(asked.kind("letter"), lambda one: [one["data"]["cause"]]), 10):
+        of_cause = [one for one in asked.kind("letter") if one["data"]["cause"] == cause]
+        for state, letters in sorted(grouped(of_cause, lambda one: [one["data"]["state"]]).items()):
+            table[cause, state] = {"letters": len(letters), "attempts": largest(of(letters, "attempts"))}
+    return table
+
+
 def processes(asked: Asked) -> Table:
     """Per service."""
     groups = grouped(asked.reports, lambda event: [event["data"]["service"]])
@@ -347,6 +377,16 @@ EXPECTED: dict[str, Callable[[Asked], Table]] = {
     "processes_reporting": lambda asked: one(
         processes=len({event["data"]["producer"] for event in asked.reports})
     ),
+    "ledger_unaccounted": lambda asked: one(maximum=ledger(asked.pipeline, "unaccounted")["unaccounted"]),
+    "ledger_dropped": lambda asked: one(maximum=ledger(asked.pipeline, "dropped")["dropped"]),
+    "ledger_states": ledger_states,
+    "ledger_over_time": lambda asked: asked.by_time(
+        asked.pipeline, lambda e: ledger(e, "pending", "dead", "dropped", "unaccounted")
+    ),
+    "letters_waiting": lambda asked: one(
+        letters=sum(letter["data"]["state"] == "waiting" for letter in asked.kind("letter"))
+    ),
+    "letters_by_cause": letters_by_cause,
     "throughput": lambda asked: growth(asked, "indexed"),
     "retries": lambda asked: {
         keys: {"retried": value["retried"]} for keys, value in growth(asked, "retried").items()

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vigie.schema import FeatureSchema
+from vigie.telemetry.dead_letters import DeadLetter, Failure, LetterState
+from vigie.telemetry.ids import iso_timestamp
 
 Event = dict[str, Any]
 
@@ -35,6 +37,18 @@ def seeded_events(schema: FeatureSchema) -> list[Event]:
     """Return the events, as they are in the stream, with some before and after the two days."""
     source = Source(schema)
     return [*source.requests(), *source.batches(), *source.logs(), *source.reports()]
+
+
+def seeded_letters(schema: FeatureSchema) -> list[tuple[DeadLetter, LetterState]]:
+    """Return dead letters and what became of each."""
+    return [*Source(schema).letters()]
+
+
+def as_event(letter: DeadLetter, state: LetterState) -> Event:
+    """Return what is expected of a letter in the form of an event."""
+    cause = letter.failures[0].type if letter.failures else "unprocessable"
+    data = {"kind": "letter", "cause": cause, "state": state, "attempts": letter.attempts}
+    return {"timestamp": letter.last_at, "data": data}
 
 
 def when(event: Event) -> datetime:
@@ -93,6 +107,8 @@ class Source:
                         "backlog": self._random.randrange(0, 400),
                     }  # fmt: skip
                     if service == "pipeline":
+                        if producer == producers[0] and tick % 2:
+                            data["ledger"] = self._ledger(tick)
                         restarted = producer == producers[1] and tick == 100
                         indexed, retried = (0, 0) if restarted else counters[producer]
                         indexed += self._random.randrange(0, 90)
@@ -103,6 +119,41 @@ class Source:
                             "lag_ms": round(self._random.uniform(0, 5000), 3),
                         }  # fmt: skip
                     yield self._event(moment, service, data, "a report", producer)
+
+    def letters(self) -> Iterator[tuple[DeadLetter, LetterState]]:
+        """Dead letters, most of them in the hour of the reports, and what became of each."""
+        for number in range(1, 61):
+            moment = START + timedelta(hours=30, minutes=self._random.uniform(-40, 120))
+            ms = int(moment.timestamp() * 1000)
+            kind = self._random.choices(
+                ["document_parsing_exception", "illegal_argument_exception", ""], [5, 3, 2]
+            )[0]
+            failure = Failure("ml-api-message-2026.11.18", f"p-{number}", 400, kind, "because")
+            when = iso_timestamp(ms * 1_000_000)
+            letter = DeadLetter(
+                id=f"{ms}-{number}",
+                producer="p",
+                number=number,
+                event=b"{}",
+                entry_id=f"{ms - 5000}-0",
+                reason="because",
+                failures=(failure,) if kind else (),
+                stored={},
+                attempts=self._random.randint(1, 6),
+                first_at=when,
+                last_at=when,
+                stray=False,
+            )
+            states: tuple[LetterState, ...] = ("waiting", "replayed", "discarded")
+            yield letter, self._random.choices(states, [5, 3, 2])[0]
+
+    def _ledger(self, tick: int) -> Event:
+        """Counts that grow; what is on its way comes and goes."""
+        settled = {"indexed": 90 * tick, "filtered": tick // 3, "dead": tick // 40, "cleared": 7,
+                   "expired": 10 * tick, "erased": tick // 60, "removed": 0, "dropped": 4 * (tick > 90)}  # fmt: skip
+        pending, unaccounted = self._random.randrange(0, 300), int(tick in (61, 121))
+        produced = sum(settled.values()) + pending + unaccounted
+        return {"produced": produced, **settled, "pending": pending, "unaccounted": unaccounted}
 
     def _prediction(self, moment: datetime, path: str = "/predict") -> Event:
         chosen = self._random.choices(["ok", "refused", "failed", "shed"], [90, 6, 2, 2])[0]

@@ -18,7 +18,7 @@ from vigie.dashboards.fields import FieldTypes
 from vigie.dashboards.kibana import LEVELS, as_ndjson, object_id, placed, saved_objects, write
 from vigie.dashboards.lens import RECORDS
 from vigie.dashboards.specification import Panel, Specification, load_specification
-from vigie.indices.mappings import INDICES
+from vigie.indices.mappings import DEAD, INDICES
 from vigie.schema import FeatureSchema
 
 Json = dict[str, Any]
@@ -276,9 +276,9 @@ def test_rows_are_filled_from_left_to_right(specification: Specification) -> Non
 
 
 def test_data_views_are_those_of_the_events(objects: list[Json]) -> None:
-    """Wildcards over the dated indices, by their time field."""
+    """Wildcards over the dated indices and those of the dead letters, by their time field."""
     views = [one["attributes"] for one in objects if one["type"] == "index-pattern"]
-    assert {view["title"] for view in views} == {f"{index}*" for index in INDICES}
+    assert {view["title"] for view in views} == {f"{index}*" for index in (*INDICES, DEAD)}
     assert {view["timeFieldName"] for view in views} == {"@timestamp"}
     assert not any("name" in view for view in views)
 
@@ -332,7 +332,7 @@ def test_the_command_writes_what_changed(tmp_path: Path) -> None:
     runner = CliRunner()
     first = runner.invoke(app, ["dashboards", "--folder", str(tmp_path)])
     assert first.exit_code == 0, first.output
-    assert "written, 7 objects" in first.output
+    assert "written, 8 objects" in first.output
     assert (tmp_path / "dashboards.ndjson").read_bytes() == FILE.read_bytes()
     assert "unchanged" in runner.invoke(app, ["dashboards", "--folder", str(tmp_path)]).output
     assert write(tmp_path / "dashboards.ndjson", b"x")

@@ -50,6 +50,7 @@ def test_the_thresholds_are_those_promised(rules: AlertRules) -> None:
     aggregates = {rule.id: rule.aggregate for rule in rules.metric}
     assert aggregates == {
         "latency": "avg", "cpu_time": "avg", "inference_time": "avg", "memory_delta": "max", "backlog": "min",
+        "ledger_imbalance": "max",
     }  # fmt: skip
     assert {(rule.where["service"], rule.window_minutes, rule.severity) for rule in rules.silence} == {
         (service, 2, "critical") for service in ("api", "ui", "pipeline")
@@ -70,7 +71,7 @@ def test_ids_are_stable_and_of_the_form_kibana_takes(rules: AlertRules) -> None:
     """A second provisioning meets its own rules; another prefix never does."""
     made = [rule.id for rule in kibana_rules(rules, CONNECTOR)]
     assert made == [rule.id for rule in kibana_rules(rules, "another connector")]
-    assert len(set(made)) == 13
+    assert len(set(made)) == 15
     assert {uuid.UUID(key).version for key in made} == {4}
     assert not set(made) & {rule.id for rule in kibana_rules(rules, CONNECTOR, "b-")}
     assert rule_id("latency_warning") in made
@@ -150,7 +151,7 @@ class Evaluating:
             when = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
             document = {"@timestamp": when, "producer": "p", "number": number, **fields}
             self.client.index(index=f"{self.prefix}{index}-2026.11.20", id=f"{number}", document=document)
-        for index in ("ml-api-perfs", "ml-api-message"):
+        for index in ("ml-api-perfs", "ml-api-message", "ml-api-dead"):
             self.client.indices.refresh(index=f"{self.prefix}{index}")
 
     def firing(self, key: str) -> dict[str, float]:
@@ -222,6 +223,11 @@ def request(age: float, **fields: float) -> tuple[str, float, dict[str, Any]]:
 def report(age: float, service: str, **fields: float) -> tuple[str, float, dict[str, Any]]:
     """A service's report."""
     return "ml-api-perfs", age, {"doc_type": "service", "service": service, **fields}
+
+
+def letter(age: float, state: str) -> tuple[str, float, dict[str, Any]]:
+    """A dead letter."""
+    return "ml-api-dead", age, {"doc_type": "dead", "state": state}
 
 
 @pytest.mark.parametrize("key", ["cpu_time", "inference_time"])
@@ -296,6 +302,27 @@ def test_a_service_without_reports_for_two_minutes_is_down(evaluating: Evaluatin
         assert evaluating.firing(f"{other}_down") == {}
 
 
+def test_an_event_that_is_not_accounted_for_fires_at_once(evaluating: Evaluating) -> None:
+    """There is no harmless number of them: one is critical, none is right."""
+    evaluating.fill([report(90, "pipeline", **{"ledger.unaccounted": 0}), report(60, "pipeline")])
+    assert evaluating.firing("ledger_imbalance_critical") == {}
+    evaluating.fill(
+        [report(80, "pipeline"), report(70, "pipeline"), report(30, "pipeline", **{"ledger.unaccounted": 1})]
+    )
+    assert evaluating.firing("ledger_imbalance_critical") == {"all documents": 1}
+    assert [rule.id for rule in evaluating.rules.metric if rule.warning is None] == ["ledger_imbalance"]
+
+
+def test_a_dead_letter_fires(evaluating: Evaluating) -> None:
+    """Only one that waits, and only while it is new."""
+    evaluating.fill([letter(20, "replayed"), letter(30, "discarded"), letter(301, "waiting")])
+    assert evaluating.firing("dead_letters") == {}
+    evaluating.fill(
+        [letter(20, "replayed"), letter(30, "discarded"), letter(301, "waiting"), letter(9, "waiting")]
+    )
+    assert evaluating.firing("dead_letters") == {"query matched": 1}
+
+
 def test_an_alerts_document_fits_its_index(evaluating: Evaluating) -> None:
     """What the connector writes, its variables filled in as text, is found by number and by word."""
     written = 0
@@ -314,10 +341,10 @@ def test_an_alerts_document_fits_its_index(evaluating: Evaluating) -> None:
             written += 1
     name = f"{evaluating.prefix}{ALERTS}"
     evaluating.client.indices.refresh(index=name)
-    assert evaluating.client.count(index=name)["count"] == written == 26
+    assert evaluating.client.count(index=name)["count"] == written == 30
     filters = [
         {"range": {"value": {"gte": 123}}},
         {"term": {"severity": "critical"}},
         {"term": {"state": "active"}},
     ]
-    assert evaluating.client.count(index=name, query={"bool": {"filter": filters}})["count"] == 8
+    assert evaluating.client.count(index=name, query={"bool": {"filter": filters}})["count"] == 9

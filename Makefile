@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic lint format train provision dashboards \
-        pipeline-once pipeline-continuous verify logs clear-logs health predict-test run-store reference lock \
+        pipeline-once pipeline-continuous pipeline-replay verify logs clear-logs health predict-test run-store faults reference lock \
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
@@ -74,6 +74,9 @@ pipeline-once: $(VENV)/installed ## Index what waits in the stream, then end
 
 pipeline-continuous: $(VENV)/installed ## Index events as they come, until Ctrl-C
 	@exec $(BIN)/vigie pipeline run
+
+pipeline-replay: $(VENV)/installed ## Index the dead letters once more, when the cause is gone
+	@$(BIN)/vigie pipeline dead replay --all
 
 verify: $(VENV)/installed ## Prove that every event is stored or accounted for
 	@$(BIN)/vigie verify
@@ -139,6 +142,12 @@ test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, covera
 
 test-elastic: $(VENV)/installed-dev ## Run the tests that use a store on a real Elasticsearch (ES_HOST=: on that one; else JDK 17 and Maven)
 	@$(BIN)/python -m pytest --store=elasticsearch $(ARGS)
+
+CAMPAIGN ?= short
+SEED ?= 1
+
+faults: $(VENV)/installed-dev ## Break everything at random and count what is lost (CAMPAIGN=long, SEED=n, STORE=elasticsearch, RECORD=1: into docs/reliability.md)
+	@$(BIN)/python -m tests.faults --campaign $(CAMPAIGN) --seed $(SEED) --store $(or $(STORE),embedded) $(if $(RECORD),--record)
 
 lint: $(VENV)/installed-dev ## Check style, types, imports and security
 	@$(BIN)/ruff check .

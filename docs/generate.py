@@ -20,7 +20,15 @@ from vigie.api.roles import ENDPOINTS
 from vigie.api.service import Service
 from vigie.dashboards.documentation import dashboards_page
 from vigie.dashboards.specification import load_specification
-from vigie.indices.mappings import ALERT_FIELDS, ALERTS, COMMON_FIELDS, OWN_FIELDS, FieldMapping
+from vigie.indices.mappings import (
+    ALERT_FIELDS,
+    ALERTS,
+    COMMON_FIELDS,
+    DEAD,
+    DEAD_FIELDS,
+    OWN_FIELDS,
+    FieldMapping,
+)
 from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
 from vigie.model.training import train
 from vigie.schema import load_schema
@@ -29,6 +37,7 @@ from vigie.telemetry.event import (
     EventData,
     FieldError,
     FunctionCost,
+    LedgerFigures,
     ModelIdentity,
     PerformanceMetrics,
     Result,
@@ -134,6 +143,8 @@ def indices_page() -> str:
         parts.append(table(("field", "type"), flat_fields(fields)))
     parts.append(f"\n## Fields of {ALERTS}\n\n")
     parts.append(table(("field", "type"), flat_fields(ALERT_FIELDS)))
+    parts.append(f"\n## Fields of {DEAD}\n\n")
+    parts.append(table(("field", "type"), flat_fields(DEAD_FIELDS)))
     parts.append(
         "\n`input_data.<FEATURE>` of ml-api-message is mapped from each served model's schema: integer and binary "
         "features as `integer`, numbers as `double`, categories as `keyword`.\n"
@@ -150,6 +161,12 @@ INDEX_PURPOSES = (
         "process of API, front end and pipeline)",
         "optimisation, operations",
     ),
+    (
+        "`ml-api-dead`",
+        "`dead`",
+        "[dead letters](../operations/dead-letters.md): a copy of what waits in Redis, and what became of it; one "
+        "index of each month",
+    ),
     ("`ml-api-alerts`", "", "alerts, written by Kibana's rules; one index without a date"),
 )
 
@@ -160,7 +177,8 @@ def flat_fields(fields: Mapping[str, FieldMapping], prefix: str = "") -> Iterato
         if "properties" in mapping:
             yield from flat_fields(mapping["properties"], f"{prefix}{name}.")
         else:
-            kind = "stored" if mapping.get("enabled") is False else f"`{mapping['type']}`"
+            stored = mapping.get("enabled") is False or mapping.get("index") is False
+            kind = "stored" if stored else f"`{mapping['type']}`"
             yield f"`{prefix}{name}`", kind
 
 
@@ -213,6 +231,7 @@ EVENT_PARTS: Mapping[str, type] = {
     "data.performance_metrics.top_functions[]": FunctionCost,
     "data.stages": Stages,
     "data.errors[]": FieldError,
+    "data.ledger": LedgerFigures,
 }
 
 

@@ -54,7 +54,7 @@ class Stack:
         for name in names:
             self.launch(name)
         for name in names:
-            wait_for(lambda name=name: self._ready(name), 60, f"{name} to be ready")
+            wait_for(lambda name=name: self._ready(name), 120, f"{name} to be ready")
 
     def launch(self, name: str) -> None:
         """Start one service without waiting for it."""

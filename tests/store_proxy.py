@@ -56,13 +56,23 @@ CONTRACT = Recording()
 """What the contract suite asked."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Passes one connection's requests on; a proxy of another kind has a handler of its own."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     proxy: StoreProxy
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = self.exchange(body)
+        if found is None:
+            self.close_connection = True  # as the store itself would look: the connection is lost
+        else:
+            self.answer(*found)
+
+    def exchange(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes] | None:
+        """Ask the store; None when the connection to it was lost."""
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         upstream = self.proxy.connect()
         try:
@@ -71,14 +81,14 @@ class _Handler(BaseHTTPRequestHandler):
             answer = upstream.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):
-            self.close_connection = True  # as the store itself would look: the connection is lost
-            return
+            return None
         finally:
             upstream.close()
         self.proxy.recording.note(self.command, self.path, body, answer.status, content)
-        self._answer(answer, content)
+        return answer, content
 
-    def _answer(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+    def answer(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+        """Answer with the head of `answer` and `content` as its body."""
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in HOP_BY_HOP:
@@ -105,6 +115,8 @@ class _Server(ThreadingHTTPServer):
 class StoreProxy:
     """Listens on loopback and passes everything on to `upstream`."""
 
+    handler: type[Handler] = Handler
+
     def __init__(
         self,
         upstream: str,
@@ -117,7 +129,7 @@ class StoreProxy:
         self.recording = recording
         self.headers = dict(headers or {})
         self._tls = tls
-        handler = type("Handler", (_Handler,), {"proxy": self})
+        handler = type("Handler", (self.handler,), {"proxy": self})
         self._server = _Server(("127.0.0.1", port), handler)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

@@ -57,7 +57,7 @@ def test_help_is_the_default_and_lists_every_target() -> None:
 
 
 def test_operating_targets_against_a_running_stack(stack: Stack) -> None:
-    """predict-test, logs, health, provision, pipeline-once, verify and clear-logs work one after the other."""
+    """predict-test, logs, health, provision, pipeline-once and -replay, verify and clear-logs, one after the other."""
     environment = stack.environment
     answer = json.loads(make("predict-test", **environment).stdout)
     assert answer["label"] in {"YES", "NO"}
@@ -75,8 +75,12 @@ def test_operating_targets_against_a_running_stack(stack: Stack) -> None:
     assert "409" in refused.stderr
     assert make("provision", **environment).returncode == 0
     assert "ml-api-logs" in httpx.get(stack.store_url + "/_index_template/*").text
+    Stream.open(stack.settings.redis).client.xadd("api_logs", {"by": "hand"})
     once = make("pipeline-once", **environment)
     assert once.returncode == 0, once.stderr
+    replayed = make("pipeline-replay", **environment)
+    assert replayed.returncode != 0
+    assert "1 failed again" in replayed.stdout
     assert any(d["transaction_id"] == answer["transaction_id"] for d in stack.documents("ml-api-message"))
     balanced = make("verify", **environment)
     assert balanced.returncode == 0, balanced.stdout

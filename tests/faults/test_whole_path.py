@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 import redis
+from tests.faults.client import Client
 from tests.servers import wait_for
 from tests.stack import Stack
 
@@ -20,7 +18,6 @@ from vigie.schema import FeatureSchema
 from vigie.telemetry.stream import Stream
 
 PREDICTIONS = 2000
-CLIENTS = 16
 PIPELINE_KILLS = 5
 
 
@@ -33,39 +30,6 @@ def stack(tmp_path: Path, package_path: Path) -> Iterator[Stack]:
         yield one
     finally:
         one.stop()
-
-
-@dataclass
-class Client:
-    """Sends predictions at full speed and keeps its own list: what it sent, and what was answered."""
-
-    url: str
-    records: list[dict[str, object]]
-    answered: dict[str, str] = field(default_factory=dict)
-    """Transaction id by the request's own id."""
-    unanswered: set[str] = field(default_factory=set)
-    """Requests whose answer never came: they may or may not have been served."""
-
-    async def send_all(self) -> None:
-        """Send every record until each has an answer; a lost connection sends it again under a new id."""
-        waiting = list(self.records)
-        async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
-            await asyncio.gather(*(self._work(client, waiting) for _ in range(CLIENTS)))
-
-    async def _work(self, client: httpx.AsyncClient, waiting: list[dict[str, object]]) -> None:
-        while waiting:
-            record = waiting.pop()
-            request_id = str(uuid.uuid4())
-            try:
-                answer = await client.post("/predict", json=record, headers={"X-Request-ID": request_id})
-            except httpx.HTTPError:
-                self.unanswered.add(request_id)
-                waiting.append(record)
-                await asyncio.sleep(0.05)
-                continue
-            assert answer.status_code == 200, answer.text
-            assert answer.headers["X-Transaction-Id"] == answer.json()["transaction_id"]
-            self.answered[request_id] = answer.json()["transaction_id"]
 
 
 def pending_consumers(client: redis.Redis) -> dict[str, int]:

@@ -30,12 +30,15 @@ class Answer:
         extra = tuple((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
         return cls(body, problem.status, PROBLEM_TYPE.encode(), extra)
 
-    async def send(self, send: Send) -> None:
-        """Send it as one response."""
-        headers = [
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of this answer, without those that every response carries."""
+        return [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
             *self.headers,
         ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+
+    async def send(self, send: Send) -> None:
+        """Send it as one response."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.raw_headers()})
         await send({"type": "http.response.body", "body": self.body})

@@ -71,8 +71,8 @@ class BatchPredictions:
         if first is not None:
             stages = exchange.stages
             stages["queue_ms"] = first.queue_ms
-            stages["features_ms"] = first.features_ms
-            stages["predict_ms"] = first.predict_ms
+            stages["features_ms"] = first.cost.features_ms
+            stages["predict_ms"] = first.cost.predict_ms
 
     def _body(
         self,

@@ -20,23 +20,39 @@ class Deadlines:
         self._late: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def limit(self, work: Awaitable[None]) -> None:
-        """Await `work` in the current task. Raises DeadlineError when it did not end in time."""
+    def begin(self) -> asyncio.Task[object]:
+        """Limit the time of the current task from now on, until `end`; return it."""
         task = asyncio.current_task()
         assert task is not None, "a coroutine always runs in a task"
         loop = asyncio.get_running_loop()
         self._running[task] = deadline = loop.time() + self.seconds
         if self._timer is None:
             self._timer = loop.call_at(deadline, self._expire, loop)
+        return task
+
+    def end(self, task: asyncio.Task[object]) -> None:
+        """Limit the time of `task` no more."""
+        self._running.pop(task, None)
+        self._late.discard(task)
+
+    def is_late(self, task: asyncio.Task[object]) -> bool:
+        """Say whether the cancellation that `task` has just met is ours, and take it back if so.
+
+        False when somebody else cancelled it too: the server stops.
+        """
+        return task in self._late and task.uncancel() == 0
+
+    async def limit(self, work: Awaitable[None]) -> None:
+        """Await `work` in the current task. Raises DeadlineError when it did not end in time."""
+        task = self.begin()
         try:
             await work
         except asyncio.CancelledError:
-            if task not in self._late or task.uncancel() > 0:
-                raise  # somebody else cancelled it: the server stops
+            if not self.is_late(task):
+                raise
             raise DeadlineError from None
         finally:
-            self._running.pop(task, None)
-            self._late.discard(task)
+            self.end(task)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Cancel what is over its deadline, and come back at that of the oldest left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 
 from loguru import logger
@@ -34,9 +35,41 @@ class Dispatcher:
         self._max_body_bytes = max_body_bytes
         self._deadlines = Deadlines(timeout_seconds)
 
+    def endpoint(self, exchange: Exchange) -> HotEndpoint | None:
+        """Return the hot endpoint that the request is for, if it is for one."""
+        return self._hot.get((exchange.method, exchange.path))
+
+    async def answer(self, endpoint: HotEndpoint, exchange: Exchange, receive: Receive) -> Answer:
+        """Answer a request of `endpoint`, within the time limit and never with a bare exception.
+
+        Raises only ClientGoneError, and CancelledError when the server stops.
+        """
+        exchange.kind = endpoint.kind
+        task = self._deadlines.begin()
+        try:
+            _demand_role(exchange)
+            return await endpoint.answer(exchange, receive)
+        except Problem as problem:
+            return answer_of(problem, exchange)
+        except ClientGoneError:
+            raise
+        except CancelledError:
+            if not self._deadlines.is_late(task):
+                raise
+            return answer_of(self._late(), exchange)
+        except Exception as error:  # noqa: BLE001 - the log is told, the client gets a problem document
+            return answer_of(failed(exchange, error), exchange)
+        finally:
+            self._deadlines.end(task)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request, always within the time limit and never with a bare exception."""
         exchange = exchange_of(scope)
+        endpoint = self.endpoint(exchange)
+        if endpoint is not None:
+            answer = await self.answer(endpoint, exchange, receive)
+            await answer.send(send)
+            return
         try:
             await self._deadlines.limit(self._route(exchange, scope, receive, send))
         except Problem as problem:
@@ -46,26 +79,26 @@ class Dispatcher:
         except DeadlineError:
             if scope["state"].get("started"):
                 raise
-            late = Problem(504, f"No answer within {self._deadlines.seconds:g} seconds")
-            await answer_of(late, exchange).send(send)
+            await answer_of(self._late(), exchange).send(send)
         except Exception as error:
             if scope["state"].get("started"):
                 raise
             await answer_of(failed(exchange, error), exchange).send(send)
 
     async def _route(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._hot.get((exchange.method, exchange.path))
-        if endpoint is not None:
-            exchange.kind = endpoint.kind
-        if not may(exchange.principal, exchange.method, exchange.path):
-            role = ENDPOINTS[exchange.method, exchange.path]
-            raise Problem(403, f"This needs the role {role.value}")
-        if endpoint is not None:
-            answer = await endpoint.answer(exchange, receive)
-            await answer.send(send)
-        else:
-            check_length(exchange.headers, self._max_body_bytes)
-            await self._app(scope, counted(receive, self._max_body_bytes), send)
+        _demand_role(exchange)
+        check_length(exchange.headers, self._max_body_bytes)
+        await self._app(scope, counted(receive, self._max_body_bytes), send)
+
+    def _late(self) -> Problem:
+        return Problem(504, f"No answer within {self._deadlines.seconds:g} seconds")
+
+
+def _demand_role(exchange: Exchange) -> None:
+    """Raise Problem (403) when the sender may not use the endpoint."""
+    if not may(exchange.principal, exchange.method, exchange.path):
+        role = ENDPOINTS[exchange.method, exchange.path]
+        raise Problem(403, f"This needs the role {role.value}")
 
 
 def answer_of(problem: Problem, exchange: Exchange) -> Answer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -36,11 +37,8 @@ CLIENT_CLOSED_REQUEST = 499
 class Sink(Protocol):
     """What takes events: telemetry's emitter."""
 
-    def emit(self, event: Event) -> None:
-        """Take one event; never raises, never blocks on I/O."""
-
     def emit_many(self, events: Sequence[Event]) -> None:
-        """Take several events in one go."""
+        """Take events in one go; never raises, never blocks on I/O."""
 
 
 class Recorder:
@@ -49,8 +47,9 @@ class Recorder:
     def __init__(self, model: ModelIdentity, excluded: Sequence[str]) -> None:
         self._model = model
         self._sink: Sink | None = None
-        self._excluded = frozenset(path.rstrip("/") for path in excluded)
-        self._below = tuple(f"{path}/" for path in self._excluded)
+        names = frozenset(path.rstrip("/") for path in excluded)
+        below = tuple(f"{path}/" for path in names)
+        self._is_excluded = lru_cache(maxsize=256)(lambda path: path in names or path.startswith(below))
 
     def attach(self, sink: Sink) -> None:
         """Hand events to `sink` from now on."""
@@ -61,20 +60,26 @@ class Recorder:
 
         Its latency is the time from the ASGI call to now, which is just before the body is handed over.
         """
-        if exchange.path in self._excluded or exchange.path.startswith(self._below):
-            return
+        self.record_all([(exchange, status_code)])
+
+    def record_all(self, answered: Iterable[tuple[Exchange, int]]) -> None:
+        """Emit the events of several exchanges, each with its status, in one go."""
         if self._sink is None:
             raise RuntimeError("a request came before the start of the service, or after its stop")
-        event = self.event(exchange, status_code, exchange.elapsed_ms())
-        if exchange.row_events:
-            self._sink.emit_many([*exchange.row_events, event])
-        else:
-            self._sink.emit(event)
+        events: list[Event] = []
+        for exchange, status_code in answered:
+            if not self._is_excluded(exchange.path):
+                events += exchange.row_events
+                events.append(self.event(exchange, status_code, exchange.elapsed_ms()))
+        if events:
+            self._sink.emit_many(events)
 
     def event(self, exchange: Exchange, status_code: int, latency_ms: float) -> Event:
         """Return the event of `exchange`, answered with `status_code` after `latency_ms`."""
         transaction_id, _, timestamp = exchange.instant
-        path = exchange.path[:LONGEST_PATH].encode("utf-8", "replace").decode()
+        path = exchange.path
+        if len(path) > LONGEST_PATH or not path.isascii():
+            path = path[:LONGEST_PATH].encode("utf-8", "replace").decode()
         data: EventData = {
             "kind": exchange.kind,
             "transaction_id": transaction_id,
@@ -140,7 +145,7 @@ class Recorder:
             data["input_data"] = given = row
         if inference is not None:
             answer = add_inference(data, inference, latency_ms, cpu_ns)
-            data["performance_metrics"]["inference_time_ms"] /= inference.batch_size
+            data["performance_metrics"]["inference_time_ms"] /= inference.cost.batch_size
         message = message_line(
             transaction_id, exchange.method, exchange.path, status_code, latency_ms, given, answer
         )
@@ -156,22 +161,23 @@ def add_inference(data: EventData, inference: Inference, latency_ms: float, own_
         "probability": inference.probability,
         "confidence": inference.confidence,
     }
+    cost = inference.cost
     metrics: PerformanceMetrics = {
         "transaction_id": data["transaction_id"],
-        "inference_time_ms": inference.inference_time_ms,
-        "cpu_time_ms": own_cpu_ns / 1e6 + inference.cpu_time_ms,
-        "memory_mb": inference.memory_mb,
-        "memory_delta_mb": inference.memory_delta_mb,
-        "function_calls": inference.function_calls,
+        "inference_time_ms": cost.features_ms + cost.predict_ms,
+        "cpu_time_ms": own_cpu_ns / 1e6 + cost.cpu_time_ms,
+        "memory_mb": cost.memory_mb,
+        "memory_delta_mb": cost.memory_delta_mb,
+        "function_calls": cost.function_calls,
         "latency_ms": latency_ms,
-        "top_functions": inference.top_functions,
+        "top_functions": cost.top_functions,
     }
     data["result"] = result
     data["performance_metrics"] = metrics
-    data["batch_size"] = inference.batch_size
-    data["profiled"] = inference.profiled
-    data["profile_reason"] = inference.profile_reason
-    data["weight"] = inference.weight
+    data["batch_size"] = cost.batch_size
+    data["profiled"] = cost.function_calls is not None
+    data["profile_reason"] = cost.profile_reason
+    data["weight"] = cost.weight
     return result
 
 

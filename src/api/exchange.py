@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import Scope
 
@@ -44,7 +44,9 @@ class Exchange:
         "started_ns",
     )
 
-    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
+    def __init__(
+        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], principal: Principal
+    ) -> None:
         self.started_ns = time.perf_counter_ns()
         self.instant = new_instant()
         self.method: str = scope["method"]

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vigie.api.deadline import DeadlineError
-from vigie.api.dispatch import failed
+from vigie.api.dispatch import Dispatcher, failed
 from vigie.api.events import CLIENT_CLOSED_REQUEST, Recorder
 from vigie.api.exchange import Exchange
+from vigie.api.hot import HotEndpoint
 from vigie.api.limits import ClientGoneError
 from vigie.api.roles import Principal, everybody
 from vigie.telemetry.context import current_transaction
+
+if TYPE_CHECKING:
+    from vigie.api.express import ExpressLane
 
 RawHeader = tuple[bytes, bytes]
 
@@ -51,13 +56,16 @@ class Gateway:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: Dispatcher,
         recorder: Recorder,
         lifespan: ASGIApp,
         *,
         cors_origins: Sequence[str] = (),
         identify: Identify = everybody,
+        lane: ExpressLane | None = None,
     ) -> None:
+        self.lane = lane
+        """What answers predictions without an ASGI task, where the server can."""
         self._app = app
         self._recorder = recorder
         self._lifespan = lifespan
@@ -87,6 +95,11 @@ class Gateway:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         exchange = Exchange(scope, headers, self._identify(headers))
         current_transaction.set(exchange.instant.id)
+        if b"origin" not in headers:
+            endpoint = self._app.endpoint(exchange)
+            if endpoint is not None:
+                await self._answer(endpoint, exchange, receive, send)
+                return
         state = scope.setdefault("state", {})
         state["exchange"] = exchange
         state["principal"] = exchange.principal
@@ -103,6 +116,24 @@ class Gateway:
             response.end(500)
         finally:
             response.end(503)  # cancelled: the server stops before the answer
+
+    async def _answer(self, endpoint: HotEndpoint, exchange: Exchange, receive: Receive, send: Send) -> None:
+        """Serve a hot endpoint: the same as for everything else, with nothing in between."""
+        status = 503  # cancelled: the server stops before the answer
+        try:
+            answer = await self._app.answer(endpoint, exchange, receive)
+            status = answer.status
+        except ClientGoneError:
+            status = CLIENT_CLOSED_REQUEST
+            return
+        finally:
+            self._recorder.record(exchange, status)
+        headers = [*answer.raw_headers(), *common_headers(exchange)]
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+        except Exception as error:  # noqa: BLE001 - the answer is out or cannot be sent; the log is told
+            failed(exchange, error)
 
 
 class _Response:
@@ -130,7 +161,7 @@ class _Response:
         if self._start is not None:
             start, self._start = self._start, None
             self._state["started"] = True
-            start["headers"] = [*start["headers"], *self._headers()]
+            start["headers"] = [*start["headers"], *common_headers(self._exchange)]
             await self._send(start)
         await self._send(message)
 
@@ -140,13 +171,14 @@ class _Response:
             self._ended = True
             self._recorder.record(self._exchange, status)
 
-    def _headers(self) -> list[RawHeader]:
-        exchange = self._exchange
-        return [
-            (b"x-transaction-id", exchange.instant.id.encode()),
-            (b"server-timing", server_timing(exchange)),
-            *(DOCUMENTATION_HEADERS if exchange.path in DOCUMENTATION_PATHS else DATA_HEADERS),
-        ]
+
+def common_headers(exchange: Exchange) -> list[RawHeader]:
+    """Return the headers that every response carries."""
+    return [
+        (b"x-transaction-id", exchange.instant.id.encode()),
+        (b"server-timing", server_timing(exchange)),
+        *(DOCUMENTATION_HEADERS if exchange.path in DOCUMENTATION_PATHS else DATA_HEADERS),
+    ]
 
 
 def server_timing(exchange: Exchange) -> bytes:

@@ -19,7 +19,9 @@ from vigie.api.limits import check_json, check_length, read_body
 from vigie.api.problems import Problem
 from vigie.api.roles import Role
 from vigie.api.service import Service
-from vigie.model.batcher import InferenceError, QueueFullError
+from vigie.api.validation import Record
+from vigie.model.batcher import QueueFullError
+from vigie.model.predictor import Inference
 from vigie.telemetry.event import PREDICTION, REQUEST, Kind
 
 RETRY_AFTER_SECONDS = "1"
@@ -37,7 +39,7 @@ class HotEndpoint:
         """Read the body within its limit, and answer it. Raises Problem for everything but success."""
         check_length(exchange.headers, self.max_body_bytes)
         check_json(exchange.headers)
-        exchange.body = await read_body(receive, self.max_body_bytes)
+        exchange.body = await read_body(receive, self.max_body_bytes, await receive())
         try:
             return await self.handle(exchange)
         except QueueFullError as error:
@@ -59,18 +61,25 @@ class SinglePrediction:
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Validate, predict, serialise; the parts that run on this thread are the request's own CPU time."""
-        cpu, started = time.thread_time_ns(), time.perf_counter_ns()
-        record = self._records.one(exchange.body)
-        validated = time.perf_counter_ns()
-        exchange.input_data = record
-        exchange.stages["validate_ms"] = (validated - started) / 1e6
+        cpu = time.thread_time_ns()
+        record = self.read(exchange)
         exchange.cpu_ns += time.thread_time_ns() - cpu
+        (inference,) = await self._predictor.submit([record], force_profile=wants_profile(exchange))
+        cpu = time.thread_time_ns()
+        answer = self.answer(exchange, inference)
+        exchange.cpu_ns += time.thread_time_ns() - cpu
+        return answer
 
-        (inference,) = await self._predictor.predict([record], force_profile=wants_profile(exchange))
-        if isinstance(inference, InferenceError):
-            raise inference
+    def read(self, exchange: Exchange) -> Record:
+        """Return the record in the body. Raises Problem (422) that names what is wrong with it."""
+        started = time.perf_counter_ns()
+        exchange.input_data = record = self._records.one(exchange.body)
+        exchange.stages["validate_ms"] = (time.perf_counter_ns() - started) / 1e6
+        return record
 
-        cpu, started = time.thread_time_ns(), time.perf_counter_ns()
+    def answer(self, exchange: Exchange, inference: Inference) -> Answer:
+        """Return the answer that says `inference`."""
+        started = time.perf_counter_ns()
         content = {
             "prediction": inference.prediction,
             "label": inference.label,
@@ -85,12 +94,11 @@ class SinglePrediction:
             content["probabilities"] = dict(zip(self._classes, inference.probabilities, strict=True))
         body = orjson.dumps(content)
         exchange.inference = inference
-        stages = exchange.stages
+        cost, stages = inference.cost, exchange.stages
         stages["queue_ms"] = inference.queue_ms
-        stages["features_ms"] = inference.features_ms
-        stages["predict_ms"] = inference.predict_ms
+        stages["features_ms"] = cost.features_ms
+        stages["predict_ms"] = cost.predict_ms
         stages["serialise_ms"] = (time.perf_counter_ns() - started) / 1e6
-        exchange.cpu_ns += time.thread_time_ns() - cpu
         return Answer(body)
 
 

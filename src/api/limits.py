@@ -40,15 +40,15 @@ def counted(receive: Receive, limit: int) -> Receive:
     return receive_counted
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole body.
+async def read_body(receive: Receive, limit: int, first: Message) -> bytes:
+    """Return the whole body, whose `first` message was received.
 
     Raises Problem (413) when it passes `limit` bytes, ClientGoneError when the client leaves before its end.
     """
     chunks: list[bytes] = []
     taken = 0
+    message = first
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         chunk: bytes = message.get("body", b"")
@@ -58,6 +58,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
+        message = await receive()
 
 
 def check_json(headers: Mapping[bytes, bytes]) -> None:

@@ -15,8 +15,10 @@ from uvicorn.supervisors import Multiprocess
 
 from vigie.api.dispatch import Dispatcher
 from vigie.api.documentation import fastapi_application
+from vigie.api.express import ExpressLane, ExpressProtocol
 from vigie.api.gateway import Gateway
-from vigie.api.hot import hot_endpoints
+from vigie.api.hot import SinglePrediction, hot_endpoints
+from vigie.api.roles import everybody
 from vigie.api.service import Service
 from vigie.errors import VigieError
 from vigie.settings import ApiSettings, SecuritySettings, Settings, load_settings
@@ -47,8 +49,15 @@ def build(service: Service) -> Gateway:
         max_body_bytes=settings.api.max_body_bytes,
         timeout_seconds=settings.api.request_timeout,
     )
+    singles = {key: one.handle for key, one in hot.items() if isinstance(one.handle, SinglePrediction)}
     return Gateway(
-        dispatcher, service.recorder, lifespan(service), cors_origins=cors_origins(settings.security)
+        dispatcher,
+        service.recorder,
+        lifespan(service),
+        cors_origins=cors_origins(settings.security),
+        lane=ExpressLane(
+            singles, service.predictor, service.recorder, everybody, settings.api.max_body_bytes
+        ),
     )
 
 
@@ -115,7 +124,7 @@ def configuration(application: object, api: ApiSettings, *, factory: bool = Fals
         application,  # type: ignore[arg-type]  # a factory too, which uvicorn's annotation leaves out
         factory=factory,
         loop="uvloop",
-        http="httptools",
+        http=ExpressProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

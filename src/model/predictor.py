@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,11 +60,42 @@ class Servable(Protocol):
 
 
 @dataclass(slots=True)
-class Inference:
-    """One row's answer and what it cost.
+class BatchCost:
+    """What one batch cost; every row of it shares this object.
 
-    `probability` is P(positive class) for two classes, P(class given) for more. The wall times are those of
-    the batch the row was in, which is what it waited for; `cpu_time_ms` is the row's share.
+    The wall times are those of the batch, which is what each of its rows waited for; `cpu_time_ms` is one
+    row's share.
+    """
+
+    started_ns: int
+    features_ms: float
+    predict_ms: float
+    cpu_time_ms: float
+    memory_mb: float
+    memory_delta_mb: float
+    batch_size: int
+    function_calls: int | None = None
+    """None when it was not profiled."""
+    top_functions: list[FunctionCost] | None = None
+    profile_reason: ProfileReason = "batch"
+    weight: int = 0
+
+    @property
+    def inference_time_ms(self) -> float:
+        """Wall time of features and model."""
+        return self.features_ms + self.predict_ms
+
+    @property
+    def profiled(self) -> bool:
+        """Whether it ran under the profiler."""
+        return self.function_calls is not None
+
+
+@dataclass(slots=True)
+class Inference:
+    """One row's answer.
+
+    `probability` is P(positive class) for two classes, P(class given) for more.
     """
 
     prediction: int
@@ -70,19 +103,8 @@ class Inference:
     probability: float
     confidence: float
     probabilities: list[float]
-    inference_time_ms: float
-    cpu_time_ms: float
-    memory_mb: float
-    memory_delta_mb: float
-    function_calls: int | None
-    top_functions: list[FunctionCost] | None
     queue_ms: float
-    features_ms: float
-    predict_ms: float
-    batch_size: int
-    profiled: bool
-    profile_reason: ProfileReason
-    weight: int
+    cost: BatchCost
 
 
 @dataclass(slots=True)
@@ -93,20 +115,6 @@ class _Call:
 
     def __len__(self) -> int:
         return len(self.records)
-
-
-@dataclass(slots=True)
-class _Cost:
-    """What one batch cost, and its profile when it has one."""
-
-    started_ns: int
-    features_ms: float
-    predict_ms: float
-    cpu_ms: float
-    memory_bytes: int
-    memory_delta_bytes: int
-    function_calls: int | None = None
-    top_functions: list[FunctionCost] | None = None
 
 
 class Predictor:
@@ -138,7 +146,7 @@ class Predictor:
         Raises QueueFullError when too many calls wait already.
         """
         try:
-            return [*await self._submit(records, force_profile)]
+            return [*await self.submit(records, force_profile=force_profile)]
         except InferenceError as error:
             if len(records) == 1:
                 return [error]
@@ -147,30 +155,50 @@ class Predictor:
             answers += await self.predict([record])
         return answers
 
+    def predict_now(self, records: Sequence[Record], since_ns: int) -> list[Inference | InferenceError]:
+        """Return one answer per record at once, in this thread: for a model that `runs_inline`.
+
+        They have waited since `since_ns`, by `time.perf_counter_ns`. When the batch fails its records are run
+        one by one, so that only the guilty one gets an InferenceError.
+        """
+        calls = [_Call((record,), False, since_ns) for record in records]
+        return [
+            outcome if isinstance(outcome, InferenceError) else outcome[0]
+            for start in range(0, len(calls), INLINE_BATCH_ROWS)
+            for outcome in self._on_loop.attempt(calls[start : start + INLINE_BATCH_ROWS])
+        ]
+
     def close(self) -> None:
         """End the inference thread; what waits in it is still answered."""
         self._thread.shutdown(wait=False)
 
-    async def _submit(self, records: Sequence[Record], forced: bool) -> list[Inference]:
+    def submit(
+        self, records: Sequence[Record], *, force_profile: bool = False
+    ) -> asyncio.Future[list[Inference]]:
+        """Queue `records` as one call; the future gets their answers, or InferenceError for them as a whole.
+
+        Raises QueueFullError when too many calls wait already.
+        """
         batcher = self._on_loop if len(records) <= LARGE_CALL_ROWS else self._in_thread
-        return await batcher.submit(_Call(records, forced, time.perf_counter_ns()))
+        return batcher.submit(_Call(records, force_profile, time.perf_counter_ns()))
 
     def _infer(self, calls: Sequence[_Call]) -> list[list[Inference]]:
         """Answer the calls of one batch: one feature matrix, one `predict_proba`."""
         records = calls[0].records if len(calls) == 1 else [row for call in calls for row in call.records]
         decision = self._decide(calls, len(records))
         probabilities, cost = self._measured(records, decision is not None and decision.profiled)
-        seconds = (cost.features_ms + cost.predict_ms) / 1e3
-        if decision is not None and decision.profiled:
-            self._budget.spent(seconds)
-        elif decision is not None:
-            self._budget.unprofiled(seconds)
+        seconds = cost.inference_time_ms / 1e3
+        if decision is None:
+            cost.profile_reason = "batch" if self._enabled else "disabled"
+        else:
+            cost.profile_reason, cost.weight = decision.reason, decision.weight
+            if decision.profiled:
+                self._budget.spent(seconds)
+            else:
+                self._budget.unprofiled(seconds)
         if seconds * 1e3 > SLOW_INFERENCE_MS:
             self._budget.note_slow()
-        reason: ProfileReason = "batch" if self._enabled else "disabled"
-        if decision is not None:
-            reason = decision.reason
-        return self._answers(calls, probabilities, cost, reason, decision.weight if decision else 0)
+        return self._answers(calls, probabilities, cost)
 
     def _decide(self, calls: Sequence[_Call], rows: int) -> Decision | None:
         """Decide on a profile; None where there is nothing to decide: monitoring off, or several rows."""
@@ -181,7 +209,7 @@ class Predictor:
             return None
         return self._budget.decide(calls[0].forced)
 
-    def _measured(self, records: Sequence[Record], profiled: bool) -> tuple[FloatArray, _Cost]:
+    def _measured(self, records: Sequence[Record], profiled: bool) -> tuple[FloatArray, BatchCost]:
         found: Profile | None = None
         memory = resident_bytes()
         cpu = time.thread_time_ns()
@@ -195,10 +223,16 @@ class Predictor:
         after = resident_bytes()
         if probabilities.shape != (len(records), len(self._classes)):
             raise ValueError(f"the model answered {probabilities.shape} for {len(records)} rows")
-        if not np.isfinite(probabilities).all():
+        if not math.isfinite(probabilities.sum()):  # a sum is finite when every part of it is
             raise ValueError("the model answered a probability that is not finite")
-        cost = _Cost(
-            started, (prepared - started) / 1e6, (ended - prepared) / 1e6, cpu / 1e6, after, after - memory
+        cost = BatchCost(
+            started,
+            (prepared - started) / 1e6,
+            (ended - prepared) / 1e6,
+            cpu / 1e6 / len(records),
+            after / MEBIBYTE,
+            (after - memory) / MEBIBYTE,
+            len(records),
         )
         if found is not None:
             cost.function_calls = found.function_calls - 1  # our own reading of the clock, between the stages
@@ -212,44 +246,19 @@ class Predictor:
         return self._model.predict_proba(matrix), prepared
 
     def _answers(
-        self,
-        calls: Sequence[_Call],
-        probabilities: FloatArray,
-        cost: _Cost,
-        reason: ProfileReason,
-        weight: int,
+        self, calls: Sequence[_Call], probabilities: FloatArray, cost: BatchCost
     ) -> list[list[Inference]]:
         rows = iter(zip(probabilities.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
-        size = len(probabilities)
-        two_classes = len(self._classes) == 2
+        classes, two_classes = self._classes, len(self._classes) == 2
         answers = []
         for call in calls:
             queue_ms = (cost.started_ns - call.submitted_ns) / 1e6
             answer = []
             for _ in call.records:
-                each, prediction = next(rows)
-                answer.append(
-                    Inference(
-                        prediction,
-                        self._classes[prediction],
-                        each[1] if two_classes else each[prediction],
-                        each[prediction],
-                        each,
-                        cost.features_ms + cost.predict_ms,
-                        cost.cpu_ms / size,
-                        cost.memory_bytes / MEBIBYTE,
-                        cost.memory_delta_bytes / MEBIBYTE,
-                        cost.function_calls,
-                        cost.top_functions,
-                        queue_ms,
-                        cost.features_ms,
-                        cost.predict_ms,
-                        size,
-                        cost.function_calls is not None,
-                        reason,
-                        weight,
-                    )
-                )
+                each, position = next(rows)
+                given = each[position]
+                positive = each[1] if two_classes else given
+                answer.append(Inference(position, classes[position], positive, given, each, queue_ms, cost))
             answers.append(answer)
         return answers
 

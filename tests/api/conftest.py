@@ -27,12 +27,12 @@ class Captured:
     emitter: Any
     events: list[Event] = field(default_factory=list)
 
-    def emit(self, event: Event) -> None:
-        """Take one event."""
-        self.emit_many([event])
+    appends: int = 0
+    """How often events were handed over."""
 
     def emit_many(self, events: Sequence[Event]) -> None:
-        """Take several events."""
+        """Take events."""
+        self.appends += 1
         self.events += events
         self.emitter.emit_many(events)
 
@@ -44,8 +44,13 @@ class Api:
     client: httpx.AsyncClient
     service: Service
     app: Gateway
-    events: list[Event]
+    captured: Captured
     example: dict[str, Any]
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event so far."""
+        return self.captured.events
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the data of the requests' events so far, application logs apart."""
@@ -94,7 +99,7 @@ async def start_api(
             client = await stack.enter_async_context(
                 httpx.AsyncClient(transport=transport, base_url="http://api")
             )
-            return Api(client, service, app, captured.events, service.model.schema.example())
+            return Api(client, service, app, captured, service.model.schema.example())
 
         yield start
 

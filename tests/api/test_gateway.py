@@ -193,7 +193,7 @@ async def test_what_takes_too_long_is_504(start_api: StartApi, monkeypatch: pyte
     async def forever(*arguments: object, **named: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(api.service.predictor, "predict", forever)
+    monkeypatch.setattr(api.service.predictor, "submit", forever)
     monkeypatch.setattr(api.service.logs, "search", forever)
     for answer in (await api.client.post("/predict", json=api.example), await api.client.get("/logs")):
         assert (answer.status_code, answer.json()["detail"]) == (504, "No answer within 0.1 seconds")
@@ -213,7 +213,7 @@ async def test_a_full_queue_is_503_and_shed(api: Api, monkeypatch: pytest.Monkey
     async def full(*arguments: object, **named: object) -> None:
         raise QueueFullError("1024 calls are waiting for the model")
 
-    monkeypatch.setattr(api.service.predictor, "predict", full)
+    monkeypatch.setattr(api.service.predictor, "submit", full)
     answer = await api.client.post("/predict", json=api.example)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["detail"] == "Out of capacity: 1024 calls are waiting for the model"

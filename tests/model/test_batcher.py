@@ -28,7 +28,12 @@ def make(
 
 async def gathered(batcher: Batcher[Call, object], calls: Sequence[Call]) -> list[object]:
     """Submit all calls at once and return their outcomes or exceptions."""
-    return await asyncio.gather(*(batcher.submit(call) for call in calls), return_exceptions=True)
+    return await asyncio.gather(*(submitted(batcher, call) for call in calls), return_exceptions=True)
+
+
+async def submitted(batcher: Batcher[Call, object], call: Call) -> object:
+    """Submit one call and return its outcome, as a request does."""
+    return await batcher.submit(call)
 
 
 async def test_what_arrives_in_one_turn_is_one_batch() -> None:
@@ -46,7 +51,7 @@ async def test_what_arrives_in_one_turn_is_one_batch() -> None:
 async def test_a_lone_call_does_not_wait() -> None:
     """One call is a batch of its own in the next turn of the loop."""
     batcher = make(lambda calls: calls)
-    task = asyncio.create_task(batcher.submit((7,)))
+    task = asyncio.create_task(submitted(batcher, (7,)))
     for _ in range(4):
         await asyncio.sleep(0)
     assert task.done()
@@ -109,12 +114,12 @@ async def test_a_cancelled_call_leaves_the_queue() -> None:
 
     with ThreadPoolExecutor(1) as threads:
         batcher = make(run, threads)
-        running = asyncio.create_task(batcher.submit((1,)))
+        running = asyncio.create_task(submitted(batcher, (1,)))
         while batcher.waiting or not running:
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
-        late = asyncio.create_task(batcher.submit((2,)))
-        other = asyncio.create_task(batcher.submit((3,)))
+        late = asyncio.create_task(submitted(batcher, (2,)))
+        other = asyncio.create_task(submitted(batcher, (3,)))
         await asyncio.sleep(0)
         assert batcher.waiting == 2
         late.cancel()
@@ -140,7 +145,7 @@ async def test_a_call_cancelled_while_it_runs_hurts_nobody(threaded: bool) -> No
 
     with ThreadPoolExecutor(1) as threads:
         batcher = make(run, threads if threaded else None)
-        tasks += [asyncio.create_task(batcher.submit(call)) for call in ((1,), (2,))]
+        tasks += [asyncio.create_task(submitted(batcher, call)) for call in ((1,), (2,))]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(outcomes[0], asyncio.CancelledError)
     assert outcomes[1] == (2,)

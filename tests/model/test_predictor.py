@@ -153,15 +153,22 @@ async def test_a_lone_prediction_carries_all_its_measures(two_classes: FeatureSc
     subject, _ = predictor(two_classes)
     (first,) = answered(await subject.predict([{"YEARS": 5}]))
     (second,) = answered(await subject.predict([{"YEARS": 5}]))
-    assert (first.profiled, first.profile_reason, first.weight, first.batch_size) == (True, "budget", 1, 1)
-    assert first.function_calls == second.function_calls
-    assert first.function_calls is not None
-    assert first.function_calls >= 4
-    assert first.top_functions is not None
-    assert [function["rank"] for function in first.top_functions] == [*range(1, len(first.top_functions) + 1)]
-    assert first.memory_mb > 10
-    assert first.inference_time_ms == pytest.approx(first.features_ms + first.predict_ms)
-    assert 0 < first.cpu_time_ms < 1000
+    assert (first.cost.profiled, first.cost.profile_reason, first.cost.weight, first.cost.batch_size) == (
+        True,
+        "budget",
+        1,
+        1,
+    )
+    assert first.cost.function_calls == second.cost.function_calls
+    assert first.cost.function_calls is not None
+    assert first.cost.function_calls >= 4
+    assert first.cost.top_functions is not None
+    assert [function["rank"] for function in first.cost.top_functions] == [
+        *range(1, len(first.cost.top_functions) + 1)
+    ]
+    assert first.cost.memory_mb > 10
+    assert first.cost.inference_time_ms == pytest.approx(first.cost.features_ms + first.cost.predict_ms)
+    assert 0 < first.cost.cpu_time_ms < 1000
     assert first.queue_ms >= 0
 
 
@@ -172,15 +179,15 @@ async def test_a_shared_batch_is_not_profiled_and_its_cost_is_shared(two_classes
         answered(found)[0]
         for found in await asyncio.gather(*(subject.predict([{"YEARS": n}]) for n in range(5)))
     ]
-    assert {(r.profiled, r.profile_reason, r.weight, r.batch_size) for r in results} == {
+    assert {(r.cost.profiled, r.cost.profile_reason, r.cost.weight, r.cost.batch_size) for r in results} == {
         (False, "batch", 0, 5)
     }
-    assert {r.function_calls for r in results} == {None}
-    assert {r.top_functions for r in results} == {None}
-    assert len({r.cpu_time_ms for r in results}) == 1
-    assert len({r.inference_time_ms for r in results}) == 1
+    assert {r.cost.function_calls for r in results} == {None}
+    assert {r.cost.top_functions for r in results} == {None}
+    assert len({r.cost.cpu_time_ms for r in results}) == 1
+    assert len({r.cost.inference_time_ms for r in results}) == 1
     (after,) = answered(await subject.predict([{"YEARS": 1}]))
-    assert (after.profiled, after.weight) == (True, 6)
+    assert (after.cost.profiled, after.cost.weight) == (True, 6)
 
 
 async def test_a_profile_can_be_demanded(two_classes: FeatureSchema) -> None:
@@ -188,17 +195,17 @@ async def test_a_profile_can_be_demanded(two_classes: FeatureSchema) -> None:
     subject, _ = predictor(two_classes, profile_budget=0)
     (unasked,) = answered(await subject.predict([{"YEARS": 1}]))
     (forced,) = answered(await subject.predict([{"YEARS": 1}], force_profile=True))
-    assert (unasked.profiled, unasked.profile_reason) == (False, "budget")
-    assert (forced.profiled, forced.profile_reason) == (True, "forced")
+    assert (unasked.cost.profiled, unasked.cost.profile_reason) == (False, "budget")
+    assert (forced.cost.profiled, forced.cost.profile_reason) == (True, "forced")
 
 
 async def test_without_monitoring_there_is_no_profile_but_timings_stay(two_classes: FeatureSchema) -> None:
     """ENABLE_PERFORMANCE_MONITORING=false: null with the reason disabled, even on demand."""
     subject, _ = predictor(two_classes, enable_performance_monitoring=False)
     (result,) = answered(await subject.predict([{"YEARS": 1}], force_profile=True))
-    assert (result.function_calls, result.top_functions) == (None, None)
-    assert (result.profiled, result.profile_reason, result.weight) == (False, "disabled", 0)
-    assert result.inference_time_ms > 0
+    assert (result.cost.function_calls, result.cost.top_functions) == (None, None)
+    assert (result.cost.profiled, result.cost.profile_reason, result.cost.weight) == (False, "disabled", 0)
+    assert result.cost.inference_time_ms > 0
 
 
 async def test_a_slow_inference_asks_for_a_profile_of_the_next(
@@ -209,7 +216,7 @@ async def test_a_slow_inference_asks_for_a_profile_of_the_next(
     subject, _ = predictor(two_classes)
     await asyncio.gather(*(subject.predict([{"YEARS": 1}]) for _ in range(2)))
     (result,) = answered(await subject.predict([{"YEARS": 1}]))
-    assert (result.profiled, result.profile_reason) == (True, "slow")
+    assert (result.cost.profiled, result.cost.profile_reason) == (True, "slow")
 
 
 @given(calls=st.lists(st.lists(st.integers(0, 10), min_size=1, max_size=4), min_size=1, max_size=30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 
 import pytest
 
@@ -27,4 +28,21 @@ def test_it_grows_by_what_is_touched() -> None:
 def test_psutil_serves_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without /proc the figure comes from psutil."""
     monkeypatch.setattr(resident, "STATM", "/proc/self/no-such-file")
+    resident._statm.cache_clear()
     assert resident.fastest_source() is resident.from_psutil
+
+
+def test_a_forked_child_tells_its_own() -> None:
+    """The file that is kept open belongs to the process that opened it."""
+    resident.from_proc()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with mmap.mmap(-1, 64 * 1024 * 1024) as pages:
+            pages.write(b"x" * len(pages))
+            os.write(writer, f"{resident.from_proc()}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reader, 64)) == pytest.approx(resident.from_proc() + 64 * 1024 * 1024, rel=0.25)
+    os.close(reader)
+    os.close(writer)

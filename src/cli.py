@@ -180,7 +180,11 @@ def dashboards(
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Prove that every event produced is stored or accounted for; exit status 1 when not."""
+    """Prove that every event produced is stored or accounted for.
+
+    Exit status 1 when not or the store cannot be asked, 2 when there is nothing to measure (Redis away or
+    not used).
+    """
     from vigie.ledger.proof import verify as verify_ledger
 
     report = verify_ledger(load_settings())

@@ -17,6 +17,10 @@ MOST_RANGES: Final = 300
 """Ranges of numbers left out by one query; the store's own limit on clauses is 1,024 at least."""
 MOST_CLAUSES: Final = 1000
 """Clauses of all queries of one request."""
+NUMBERS_AT_ONCE: Final = 1 << 20
+"""Numbers among which repeated ones are looked for by one request."""
+MOST_REPEATED: Final = 1000
+"""Repeated numbers that one request finds."""
 LENIENT: Final[Mapping[str, Any]] = {"ignore_unavailable": True, "allow_no_indices": True}
 SERVICE: Final[Mapping[str, Any]] = {"term": {"doc_type": "service"}}
 
@@ -106,6 +110,30 @@ class StoreCounter:
         for (position, _), (index, query) in zip(parts, queries, strict=True):
             counts[position] = counts[position].plus(found[index, orjson.dumps(query)])
         return counts
+
+    def repeated(
+        self, index: str, producer: str, last: int, clauses: tuple[Mapping[str, Any], ...] = ()
+    ) -> dict[int, int]:
+        """Return the numbers, up to `last`, that several documents share, with how many are too many.
+
+        Of one physical index, whose single shard counts exactly; of very many the first only.
+        """
+        found: dict[int, int] = {}
+        for first in range(1, last + 1, NUMBERS_AT_ONCE):
+            asked = Question(
+                index, producer, first, min(last, first + NUMBERS_AT_ONCE - 1), NumberSet(), clauses
+            )
+            terms = {"field": "number", "size": MOST_REPEATED, "order": {"_count": "desc"}}
+            answer = self._timely().search(
+                index=self.aliases(index),
+                size=0,
+                query=asked.query(),
+                aggs={"numbers": {"terms": terms}},
+                **LENIENT,
+            )
+            buckets = answer.body.get("aggregations", {}).get("numbers", {}).get("buckets", [])
+            found |= {int(b["key"]): b["doc_count"] - 1 for b in buckets if b["doc_count"] > 1}
+        return found
 
     def aliases(self, index: str) -> str:
         """Return the names under which an index is asked."""

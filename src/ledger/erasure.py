@@ -21,6 +21,7 @@ from vigie.indices.store_client import connect_store, fault_of
 from vigie.ledger.counting import LENIENT
 from vigie.settings import Settings
 from vigie.telemetry.erased import Erasable, ErasedRecord, EventId, Letter, Subject
+from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.stream import connect
 from vigie.telemetry.stream_keys import NUMBER_LIMIT
 
@@ -86,7 +87,7 @@ def erase(settings: Settings, subject: Subject) -> Erasure:
             return _Eraser(ErasedRecord(client), store, prefixes, subject).run()
     except redis.RedisError as error:
         host, port = settings.redis.address
-        raise ErasureError(f"Redis at {host}:{port} does not answer ({error})") from error
+        raise ErasureError(redis_fault(error).told(f"Redis at {host}:{port}")) from error
     except (ApiError, TransportError) as error:
         raise ErasureError(fault_of(error, settings.store.url).text) from error
     finally:

@@ -92,10 +92,17 @@ def of_numbers(numbers: NumberSet) -> Counter:
     return count
 
 
-def twins(counter: StoreCounter, account: Account, index: str, without: NumberSet) -> Difference:
+def twins(
+    counter: StoreCounter,
+    account: Account,
+    index: str,
+    without: NumberSet,
+    names: tuple[str, str] | None = None,
+) -> Difference:
     """Return where an index differs from what ml-api-logs says that it should hold.
 
-    It tells nothing of documents of which one event may have several (the costly functions).
+    `names` are those under which the two are asked, when not by their aliases. It tells nothing of documents
+    of which one event may have several (the costly functions).
     """
 
     def asked(index: str, clauses: Clauses) -> Counter:
@@ -105,7 +112,8 @@ def twins(counter: StoreCounter, account: Account, index: str, without: NumberSe
         return count
 
     own, in_logs = TWINS[index]
-    return differing([(1, account.bits.reach)], asked(index, own), asked(LOGS, in_logs))
+    name, logs = names or (index, LOGS)
+    return differing([(1, account.bits.reach)], asked(name, own), asked(logs, in_logs))
 
 
 def of_number(numbers: Sequence[int], count: int) -> str:

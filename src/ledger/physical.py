@@ -44,8 +44,12 @@ class Indices:
 
     def expected(self, account: Account) -> Documents:
         """Return the documents that should be there, by alias."""
+        return by_alias(self.expected_in(account))
+
+    def expected_in(self, account: Account) -> Documents:
+        """Return the documents that should be there, by physical index."""
         accepted = Documents(account.bits.documents) - Documents(account.bits.erased_documents)
-        return by_alias(accepted - self.expired_documents(account) - self.gone(account))
+        return accepted - self.expired_documents(account) - self.gone(account)
 
 
 def by_alias(documents: Documents) -> Documents:

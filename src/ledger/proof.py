@@ -23,6 +23,7 @@ from vigie.ledger.stored import Comparison, compare
 from vigie.settings import Settings
 from vigie.telemetry.admission import losses
 from vigie.telemetry.journal_survey import survey
+from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.stream import Stream
 
 __all__ = ["LedgerError", "Report", "verify"]
@@ -53,7 +54,7 @@ def verify(settings: Settings, *, seconds: float | None = None) -> Report:
         return report
     except redis.RedisError as error:
         host, port = settings.redis.address
-        raise LedgerError(f"Redis at {host}:{port} does not answer ({error})") from error
+        raise LedgerError(redis_fault(error).told(f"Redis at {host}:{port}")) from error
     finally:
         stream.client.close()
 
@@ -107,7 +108,8 @@ def _sum_problem(row: Row, *, complete: bool) -> list[str]:
 def _notes(stream: Stream, accounts: Sequence[Account], here: set[str]) -> Iterator[str]:
     totals = stream.ledger.totals()
     if totals.strays:
-        yield f"{totals.strays:,} entries had no producer and number: they are dead letters"
+        what = "written by hand, or under a number that its producer never wrote"
+        yield f"{totals.strays:,} entries are in no producer's ledger: {what}"
     if totals.vanished:
         yield f"{totals.vanished:,} pending entries were deleted from the stream by somebody else"
     yield from map(str, losses(stream.client))

@@ -24,7 +24,9 @@ TERMS: Final = (
     "missing",
 )
 """What becomes of an event; together they are what was produced, and the last is 0 when it balances."""
-ALWAYS_SHOWN: Final = ("produced", "indexed", "pending", "dropped", "missing")
+COUNTS: Final = ("produced", *TERMS, "doubled")
+"""Everything that is counted, in the order in which it is told."""
+ALWAYS_SHOWN: Final = ("produced", "indexed", "dead", "pending", "dropped", "missing")
 TERMINAL_COLUMNS: Final = 80
 
 
@@ -98,8 +100,8 @@ class Report:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Sums over the producers: produced and its terms."""
-        return {name: sum(row.count(name) for row in self.rows) for name in ("produced", *TERMS)}
+        """Sums over the producers: produced and its terms, and doubled, which is no term."""
+        return {name: sum(row.count(name) for row in self.rows) for name in COUNTS}
 
     def figures(self) -> LedgerFigures:
         """Return the totals for the pipeline's report."""
@@ -115,7 +117,8 @@ class Report:
             removed=totals["removed"],
             pending=totals["pending"],
             dropped=totals["dropped"],
-            unaccounted=totals["missing"] + sum(row.doubled for row in self.rows),
+            # a problem may be of another kind than a missing event: each must raise the alarm
+            unaccounted=max(totals["missing"] + totals["doubled"], len(self.problems)),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,7 +134,7 @@ class Report:
                     "producer": row.producer,
                     "role": row.role,
                     "closed": row.closed,
-                    **{name: getattr(row, name) for name in ("produced", *TERMS)},
+                    **{name: getattr(row, name) for name in COUNTS},
                 }
                 for row in self.rows
             ],
@@ -141,9 +144,10 @@ class Report:
         }
 
     def equation(self) -> str:
-        """Return the sum as one line, without the terms that are 0."""
+        """Return the sum as one line, without the terms that are 0; "?" for what was not measured."""
         totals = self.totals
-        parts = [f"{name} {totals[name]:,}" for name in TERMS if totals[name] or name == "indexed"]
+        indexed = f"{totals['indexed']:,}" if self.complete else "?"
+        parts = [f"indexed {indexed}", *(f"{name} {totals[name]:,}" for name in TERMS[1:] if totals[name])]
         return f"produced {totals['produced']:,} = {' + '.join(parts)}"
 
     def as_table(self) -> Table:
@@ -163,10 +167,12 @@ class Report:
         for name in columns:
             table.add_column(name, justify="right", no_wrap=True)
         for row in shown:
-            table.add_row(row.producer[-12:], row.role, *self._cells(columns, [row]))
+            table.add_row(
+                row.producer[-8 if "other" in columns else -12 :], row.role, *self._cells(columns, [row])
+            )
         for kind, rows in together.items():
             if rows:
-                table.add_row(f"{len(rows):,} {kind}", "", *self._cells(columns, rows))
+                table.add_row(f"{len(rows):,}", kind, *self._cells(columns, rows))
         table.add_section()
         table.add_row("total", "", *self._cells(columns, self.rows))
         return table
@@ -174,7 +180,8 @@ class Report:
     def lines(self) -> Iterator[str]:
         """Yield what is said below the table: the sum, the documents, notes, problems, the verdict."""
         yield self.equation()
-        yield from map(str, self.documents)
+        if self.complete:
+            yield from map(str, self.documents)
         yield from self.notes
         yield from self.problems
         yield "balanced" if self.balanced else "NOT balanced"
@@ -185,7 +192,7 @@ class Report:
         width = 12 + 1 + 8 + sum(1 + max(len(name), len(f"{totals[name]:,}")) for name in names)
         if width <= TERMINAL_COLUMNS:
             return names
-        return ["produced", "indexed", "other", "pending", "dropped", "missing"]
+        return ["produced", "indexed", "dead", "other", "pending", "dropped", "missing"]
 
     def _cells(self, columns: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
         others = [name for name in TERMS if name not in ALWAYS_SHOWN]

@@ -24,6 +24,7 @@ from vigie.ledger.naming import (
     twins,
 )
 from vigie.ledger.physical import Documents, Indices, by_alias
+from vigie.ledger.remaining import Remaining, compare_remaining
 from vigie.ledger.report import StoredDocuments
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
@@ -129,12 +130,11 @@ def _compare(
     events: dict[str, StoredEvents] = {}
     problems: dict[str, list[str]] = {}
     for found in counted:
-        judged, difference = _judge_events(counter, found, indices)
+        judged, difference, left = _judge_events(counter, found, indices)
         events[found.account.producer] = judged
-        said = [
-            *_event_problems(found.account, judged, difference),
-            *_document_problems(counter, found, indices, judged),
-        ]
+        said = [*_event_problems(found.account, judged, difference, left)]
+        if left is None:
+            said += _document_problems(counter, found, indices, judged)
         if said:
             problems[found.account.producer] = said
     gone = sum((indices.gone(found.account) for found in counted), Documents())
@@ -176,29 +176,40 @@ def _outside_documents(account: Account) -> NumberSet:
 
 def _judge_events(
     counter: StoreCounter, found: _Counted, indices: Indices
-) -> tuple[StoredEvents, Difference]:
+) -> tuple[StoredEvents, Difference, Remaining | None]:
+    """Return the events, the numbers that differ, and the comparison index by index where one was needed."""
     account = found.account
     known, unknown = account.known_indexed()
     expired = indices.expired_events(account)
     absent = Count(account.indexed, known.total()).minus(expired).minus(found.events)
     gone = by_alias(indices.gone(account))
     room = gone[LOGS] + gone[PERFS]
-    removed = min(room, max(0, absent.documents))
-    exact = not (unknown or room) and known.total() < EXACT_SUM
     difference = Difference()
-    if absent.documents != removed or (exact and absent.numbers):
+    if not room and (absent.documents or (not unknown and known.total() < EXACT_SUM and absent.numbers)):
         recorded = [(one.first, one.last) for one in indices.expired.get(account.producer, ()) if one.events]
         nameable = NumberSet.of_spans([(1, account.cut)]) - NumberSet.of_spans([*unknown, *recorded])
-        if not room:
-            actual = events_in(counter, account, _outside_events(account))
-            difference = differing(nameable.spans(), actual, of_numbers(known))
+        actual = events_in(counter, account, _outside_events(account))
+        difference = differing(nameable.spans(), actual, of_numbers(known))
+    by_index = None
+    if room or (unknown and not absent.documents):
+        outside = _outside_documents(account)
+        by_index = compare_remaining(counter, account, indices, found.documents, outside)
+    seen = by_index or Remaining()
+    removed = min(room, max(0, absent.documents - seen.lost + seen.doubled))
     left = absent.documents - removed
-    lost, doubled = max(left, len(difference.fewer)), max(-left, len(difference.more))
-    return StoredEvents(found.events.documents, expired.documents, removed, lost, doubled), difference
+    lost = max(left + seen.doubled, seen.lost, len(difference.fewer))
+    doubled = max(seen.lost - left, seen.doubled, len(difference.more))
+    judged = StoredEvents(found.events.documents, expired.documents, removed, lost, doubled)
+    return judged, difference, by_index
 
 
-def _event_problems(account: Account, judged: StoredEvents, difference: Difference) -> Iterator[str]:
+def _event_problems(
+    account: Account, judged: StoredEvents, difference: Difference, by_index: Remaining | None
+) -> Iterator[str]:
     said = f"producer {account.producer}:"
+    if by_index is not None:
+        yield from (f"{said} {problem}" for problem in by_index.problems)
+        judged = replace(judged, lost=judged.lost - by_index.lost, doubled=judged.doubled - by_index.doubled)
     if judged.lost:
         named_lost = of_number(difference.fewer, judged.lost)
         yield f"{said} {judged.lost:,} indexed events are not in the store{named_lost}"

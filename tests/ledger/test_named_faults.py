@@ -100,6 +100,102 @@ def test_one_lost_and_one_doubled_do_not_make_up_for_each_other(
     assert (only(report).missing, only(report).doubled, report.figures()["unaccounted"]) == (1, 1, 2)
 
 
+def removed_and_left(settings: Settings, stream: Stream, store: Elasticsearch, gone: str) -> str:
+    """Events 1–20 of a day of which somebody removes an index, 21–40 of the next; that day's ml-api-logs."""
+    days = {n: "2026-11-19" if n <= 20 else "2026-11-20" for n in range(1, 41)}
+    events = [{**prediction(n), "timestamp": f"{day}T08:00:00.000000Z"} for n, day in days.items()]
+    stream.write(PRODUCER, [record(event, n) for n, event in enumerate(events, start=1)])
+    run_once(settings)
+    prefix = settings.store.es_index_prefix
+    store.indices.delete(index=f"{prefix}{gone}-2026.11.19")
+    report = verify(settings)
+    removed = 20 if gone == "ml-api-logs" else 0
+    assert (report.problems, only(report).removed, len(report.notes)) == ((), removed, 1)
+    left = f"{prefix}ml-api-logs-2026.11.20"
+    store.indices.refresh(index=left)
+    return left
+
+
+@pytest.mark.parametrize("gone", ["ml-api-logs", "ml-api-perfs"])
+def test_a_removed_index_hides_no_loss(
+    settings: Settings, stream: Stream, store: Elasticsearch, gone: str
+) -> None:
+    """What lacks in an index that is left is lost, not removed, and named."""
+    left = removed_and_left(settings, stream, store, gone)
+    delete(store, settings, "ml-api-logs", 33)
+    report = verify(settings)
+    said = f"producer {PRODUCER}: 1 indexed events are not in {left}, of number 33"
+    assert report.problems == (said,)
+    assert (only(report).missing, report.figures()["unaccounted"]) == (1, 1)
+
+
+def test_a_removed_index_hides_neither_of_a_lost_and_a_doubled_event(
+    settings: Settings, stream: Stream, store: Elasticsearch
+) -> None:
+    """In one index that is left, a lost event and a doubled one do not make up for each other."""
+    left = removed_and_left(settings, stream, store, "ml-api-logs")
+    delete(store, settings, "ml-api-logs", 33)
+    (hit,) = store.search(index=left, query={"term": {"number": 27}})["hits"]["hits"]
+    store.index(index=left, id="by-hand", document=hit["_source"], refresh=True)
+    report = verify(settings)
+    assert report.problems == (
+        f"producer {PRODUCER}: 1 events are stored more than once in {left}, of number 27",
+        f"producer {PRODUCER}: 1 indexed events are not in {left}, of number 33",
+    )
+    assert (only(report).missing, only(report).doubled, only(report).removed) == (1, 1, 20)
+
+
+def test_a_removed_index_hides_no_document_put_elsewhere(
+    settings: Settings, stream: Stream, store: Elasticsearch
+) -> None:
+    """A copy in an index that accepted nothing is told too, and so is a document of another index."""
+    left = removed_and_left(settings, stream, store, "ml-api-logs")
+    (hit,) = store.search(index=left, query={"term": {"number": 27}})["hits"]["hits"]
+    other = left.replace("2026.11.20", "2026.11.21")
+    store.index(index=other, id=hit["_id"], document=hit["_source"], refresh=True)
+    delete(store, settings, "ml-api-message", 40)
+    message = left.replace("ml-api-logs", "ml-api-message")
+    assert verify(settings).problems == (
+        f"producer {PRODUCER}: {message} lacks 1 documents, of number 40",
+        f"producer {PRODUCER}: ml-api-logs holds 1 documents too many, in indices that accepted none of it",
+    )
+
+
+def test_a_loss_and_a_surplus_on_different_days_of_a_folded_chunk(
+    settings: Settings, stream: Stream, store: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only counts are left, they are compared index by index."""
+    monkeypatch.setattr(keys, "CHUNK_BITS", 3)
+    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    first = [{**prediction(n), "timestamp": "2026-11-19T08:00:00.000000Z"} for n in range(1, 5)]
+    second = [prediction(5), prediction(6), prediction(7), prediction(8, kind="request", path="/metrics")]
+    stream.write(PRODUCER, [record(event, n) for n, event in enumerate([*first, *second], start=1)])
+    run_once(settings)
+    assert stream.ledger.bits(PRODUCER, 8).folded[0]["filtered"] == 1
+    assert verify(settings).balanced
+    delete(store, settings, "ml-api-logs", 6)
+    older = f"{settings.store.es_index_prefix}ml-api-logs-2026.11.19"
+    store.indices.refresh(index=older)
+    (hit,) = store.search(index=older, query={"term": {"number": 2}})["hits"]["hits"]
+    store.index(index=older, id="by-hand", document=hit["_source"], refresh=True)
+    assert set(verify(settings).problems) == {
+        f"producer {PRODUCER}: 1 events are stored more than once in {older}, of number 2",
+        f"producer {PRODUCER}: 1 indexed events are not in {older[:-2]}20, of number 6",
+    }
+
+
+def test_a_document_of_another_index_that_lacks_raises_the_alarm(
+    settings: Settings, stream: Stream, store: Elasticsearch
+) -> None:
+    """No event is missing, yet the figure that panel and alert rule look at is not 0."""
+    stream.write(PRODUCER, predictions(1, 9))
+    run_once(settings)
+    assert verify(settings).figures()["unaccounted"] == 0
+    delete(store, settings, "ml-api-message", 5)
+    report = verify(settings)
+    assert (only(report).missing, report.figures()["unaccounted"]) == (0, 1)
+
+
 def test_many_lost_events_are_counted_and_the_first_named(
     settings: Settings, stream: Stream, store: Elasticsearch
 ) -> None:

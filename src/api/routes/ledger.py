@@ -25,14 +25,17 @@ class LedgerTerms(BaseModel):
     pending: int = Field(description="Events on their way: in journals, in the stream, in flight")
     dropped: int = Field(description="Events dropped and declared")
     missing: int = Field(description="Events that are nowhere: 0 when the ledger balances")
+    doubled: int = Field(description="Events stored more than once, in no sum: 0 when the ledger balances")
 
 
-class LedgerProducer(LedgerTerms):
-    """One process that made events."""
-
+class _Process(BaseModel):
     producer: str
     role: str
     closed: bool = Field(description="It ended, and everything it had in its journal was shipped")
+
+
+class LedgerProducer(LedgerTerms, _Process):  # in this order the terms come last, as `vigie verify` has them
+    """One process that made events."""
 
 
 class LedgerDocuments(BaseModel):

@@ -8,6 +8,7 @@ from typing import Final
 
 import orjson
 from rich.console import Console
+from rich.text import Text
 
 UNHEALTHY: Final = 1
 """Exit status of a command whose answer is bad news."""
@@ -20,6 +21,13 @@ def say(text: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+def fitted(start: str, text: str) -> str:
+    """Return `start` and `text` as one line, cut to the terminal's width (80 without one)."""
+    line = Text(start + " ".join(text.split()))
+    line.truncate(out.width, overflow="ellipsis")
+    return line.plain
 
 
 def print_json(value: object) -> None:

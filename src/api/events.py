@@ -23,6 +23,7 @@ from vigie.telemetry.event import (
     message_line,
     rejected,
     status_of,
+    storable,
 )
 from vigie.telemetry.ids import Instant, new_instant
 
@@ -138,7 +139,7 @@ class Recorder:
         given: Mapping[str, object] | None = None
         answer: Result | str | None = None
         if isinstance(row, Rejected):
-            data["rejected_input"] = rejected(orjson.dumps(row.row))
+            data["rejected_input"] = rejected(_json_text(row.row))
             data["errors"] = row.errors
             answer = _reasons(row.errors)
         else:
@@ -184,6 +185,14 @@ def add_inference(data: EventData, inference: Inference, latency_ms: float, own_
 def row_ids(instant: Instant, count: int) -> list[str]:
     """Return `count` transaction ids for the rows of the batch that arrived at `instant`."""
     return [new_instant(instant.ns).id for _ in range(count)]
+
+
+def _json_text(row: object) -> bytes:
+    """Return a refused row as JSON; one nested more deeply than orjson can write is cut."""
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        return orjson.dumps(storable(row))
 
 
 def _reasons(errors: Sequence[FieldError]) -> str:

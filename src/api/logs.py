@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import orjson
 import redis
 
 from vigie.api.problems import Problem
 from vigie.settings import RedisSettings
+from vigie.telemetry.parsed_event import as_text, event_in
 from vigie.telemetry.stream import Cleared, Stream, StreamEntry
 
 PAGE_ENTRIES = 500
@@ -195,11 +195,8 @@ def _matching(entry: StreamEntry, query: LogQuery) -> dict[str, Any] | None:
 
 def _event(entry: StreamEntry) -> dict[str, Any]:
     """Return the event; what somebody else wrote and is none is shown as its text."""
-    try:
-        event = orjson.loads(entry.event)
-    except orjson.JSONDecodeError:
-        event = None
-    return event if isinstance(event, dict) else {"message": entry.event.decode("utf-8", "replace")}
+    event = event_in(entry.event)
+    return {"message": as_text(entry.event)} if event is None else event
 
 
 def _log(entry: StreamEntry, event: dict[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from vigie.settings import load_settings
-from vigie.terminal import UNHEALTHY, print_json, say
+from vigie.terminal import UNHEALTHY, fitted, print_json, say
+
+if TYPE_CHECKING:
+    from vigie.logs_pipeline.dead_letters import Replayed
 
 MOST_TOLD: Final = 20
 """Letters that a replay names one by one because they are still there."""
-SHORT: Final = 100
-"""Characters of a reason in a list."""
+HOPELESS: Final = (
+    "{} unprocessable as before: a replay changes nothing for them, `vigie pipeline dead discard ID` throws "
+    "them away"
+)
 
 dead_app = typer.Typer(help="Events that were refused for good.", no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Letters, as `list` shows them.")]
@@ -25,7 +30,7 @@ def dead_list(
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the events included.")] = False,
 ) -> None:
-    """List the dead letters, newest first."""
+    """List the dead letters, newest first, each with its reason in a second line."""
     from vigie.logs_pipeline.dead_letters import open_letters
 
     with open_letters(load_settings()) as letters:
@@ -35,7 +40,8 @@ def dead_list(
         return
     for letter in found:
         event = f"{letter.producer[-12:]}/{letter.number}" if letter.number else "no number"
-        say(f"{letter.id}  {letter.last_at}  {event}  {letter.attempts}x  {_short(letter.reason)}")
+        say(f"{letter.id}  {letter.last_at}  {event}  {letter.attempts}x")
+        say(fitted("  ", letter.reason))
     say(f"{len(found)} of {total}")
 
 
@@ -55,13 +61,14 @@ def dead_replay(ids: Ids = None, everything: All = False) -> None:
     from vigie.logs_pipeline.dead_letters import replay
 
     counts: Counter[str] = Counter()
-    told = 0
+    told = hopeless = 0
     for replayed in replay(load_settings(), _wanted(ids, everything)):
         counts[replayed.outcome] += 1
         if not replayed.done:
             told += 1
+            hopeless += _hopeless(replayed)
             if told <= MOST_TOLD:
-                say(f"{replayed.letter.id}  {replayed.outcome}: {_short(replayed.reason)}")
+                say(fitted(f"{replayed.letter.id}  {replayed.outcome}: ", replayed.reason))
     if told > MOST_TOLD:
         say(f"… and {told - MOST_TOLD} more")
     say(
@@ -69,6 +76,8 @@ def dead_replay(ids: Ids = None, everything: All = False) -> None:
         f"{counts['left']} left as they were"
         + (f", {counts['gone']} gone meanwhile" if counts["gone"] else "")
     )
+    if hopeless:
+        say(HOPELESS.format(hopeless))
     raise typer.Exit(UNHEALTHY if told else 0)
 
 
@@ -94,6 +103,7 @@ def _wanted(ids: list[str] | None, everything: bool) -> list[str] | None:
     return None if everything else ids
 
 
-def _short(reason: str) -> str:
-    line = " ".join(reason.split())
-    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
+def _hopeless(replayed: Replayed) -> bool:
+    """Whether its event never became documents, and failed once more for the same reason."""
+    letter = replayed.letter
+    return replayed.outcome == "failed" and not letter.failures and replayed.reason == letter.reason

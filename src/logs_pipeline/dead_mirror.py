@@ -28,6 +28,7 @@ from vigie.settings import StoreSettings
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.dead_letters import DeadLetter, DeadLetters, LetterState
 from vigie.telemetry.ids import iso_timestamp
+from vigie.telemetry.parsed_event import event_in
 from vigie.telemetry.stream_reader import position
 
 PAGE: Final = 50
@@ -221,8 +222,6 @@ def _written_ms(letter: DeadLetter) -> int:
 
 
 def _transaction_id(event: bytes) -> str:
-    try:
-        found = orjson.loads(event)["data"]["transaction_id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        return ""
+    data = (event_in(event) or {}).get("data")
+    found = data.get("transaction_id") if isinstance(data, dict) else None
     return found if isinstance(found, str) else ""

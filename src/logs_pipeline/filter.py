@@ -17,6 +17,7 @@ import orjson
 
 from vigie.indices.mappings import LOGS, MESSAGE, PERFS
 from vigie.indices.routing import Epoch
+from vigie.telemetry.parsed_event import NoEventError, event_of
 from vigie.telemetry.stream import StreamEntry
 
 Fields = dict[str, Any]
@@ -90,11 +91,9 @@ def parse(entry: StreamEntry) -> Fields:
     if len(entry.event) > LARGEST_EVENT_BYTES:
         raise PoisonError(f"the event has {len(entry.event)} bytes, more than {LARGEST_EVENT_BYTES}")
     try:
-        event = orjson.loads(entry.event)
-    except orjson.JSONDecodeError as error:
-        raise PoisonError(f"the event is not JSON: {error}") from error
-    if not isinstance(event, dict):
-        raise PoisonError("the event is not a JSON object")
+        event = event_of(entry.event)
+    except NoEventError as error:
+        raise PoisonError(str(error)) from error
     return {**event, "producer": entry.producer, "number": entry.number}
 
 

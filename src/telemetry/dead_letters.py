@@ -20,6 +20,7 @@ import redis
 
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.ids import iso_timestamp
+from vigie.telemetry.parsed_event import as_text, event_in
 from vigie.telemetry.stream_keys import DEAD_CHANGES, DEAD_LETTERS
 
 PAGE: Final = 100
@@ -71,11 +72,9 @@ class DeadLetter:
     """It is in no producer's ledger."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, the event parsed where it is JSON."""
-        try:
-            event = orjson.loads(self.event)
-        except orjson.JSONDecodeError:
-            event = self.event.decode("utf-8", "replace")
+        """Return it as JSON values: the event as an object, or as its text where it is none."""
+        parsed = event_in(self.event)
+        event = as_text(self.event) if parsed is None else parsed
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return found | {"event": event, "failures": [asdict(failure) for failure in self.failures]}
 

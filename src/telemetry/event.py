@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 import orjson
 from annotated_doc import Doc
 
+from vigie.telemetry.parsed_event import DEEPEST, nested_deeper
+
 Kind = Literal["prediction", "request", "log", "service"]
 Status = Literal["ok", "refused", "shed", "failed"]
 ProfileReason = Literal["budget", "forced", "slow", "disabled", "batch"]
@@ -24,6 +26,8 @@ SERVICE: Final = "service"
 
 REJECTED_INPUT_BYTES = 4096
 """Most bytes of a refused request's body that its event keeps."""
+_AROUND = 2
+"""Levels of an event around the body: itself, and `data`."""
 
 
 class ModelIdentity(TypedDict):
@@ -113,7 +117,7 @@ class LedgerFigures(TypedDict):
     removed: Annotated[int, Doc("Events whose index was removed by somebody else")]
     pending: Annotated[int, Doc("Events on their way: in journals, in the stream, in flight")]
     dropped: Annotated[int, Doc("Events dropped and declared")]
-    unaccounted: Annotated[int, Doc("Events that are missing, or there twice; 0 when the ledger balances")]
+    unaccounted: Annotated[int, Doc("Events missing or there twice, else problems; 0 when it balances")]
 
 
 class EventData(TypedDict, total=False):
@@ -238,7 +242,8 @@ def message_line(
 def rejected(raw: bytes) -> object:
     """Return what an event keeps of a refused body: its JSON value, or its text cut at 4096 bytes.
 
-    The text stands for a body that is not JSON or is longer than that; bytes that are not UTF-8 are replaced.
+    The text stands for a body that is not JSON, is longer than that, or would nest the event too deeply;
+    bytes that are not UTF-8 are replaced.
     """
     if len(raw) <= REJECTED_INPUT_BYTES:
         try:
@@ -246,7 +251,8 @@ def rejected(raw: bytes) -> object:
         except orjson.JSONDecodeError:
             pass
         else:
-            return value
+            if not nested_deeper(value, DEEPEST - _AROUND):
+                return value
     text = raw[:REJECTED_INPUT_BYTES].decode("utf-8", "replace")
     return text.encode()[:REJECTED_INPUT_BYTES].decode("utf-8", "ignore")
 

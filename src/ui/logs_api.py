@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated, Final
 
-import orjson
 import redis
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from vigie.settings import Settings
+from vigie.telemetry.parsed_event import as_text, event_in
 from vigie.telemetry.stream import Stream, StreamEntry
 from vigie.telemetry.stream_reader import checked_id
 
@@ -116,14 +115,11 @@ def within(entries: Sequence[StreamEntry], most_bytes: int) -> list[StreamEntry]
 
 
 def _log(entry: StreamEntry) -> dict[str, JsonValue]:
-    """The entry with its event's fields; what is no JSON object, or too large to be one of ours, is its
-    message, as text."""
+    """The entry with its event's fields; what is no event, or too large to be one of ours, is its message,
+    as text."""
     place: dict[str, JsonValue] = {"id": entry.id, "producer": entry.producer, "number": entry.number}
-    event = None
-    if len(entry.event) <= LARGEST_EVENT_BYTES:
-        with suppress(orjson.JSONDecodeError):
-            event = orjson.loads(entry.event)
-    if not isinstance(event, dict):
-        text = entry.event[: LARGEST_EVENT_BYTES + 1].decode("utf-8", "replace")
+    event = event_in(entry.event) if len(entry.event) <= LARGEST_EVENT_BYTES else None
+    if event is None:
+        text = as_text(entry.event[: LARGEST_EVENT_BYTES + 1])
         event = {"timestamp": None, "level": None, "message": text, "data": {}}
     return place | {name: event.get(name) for name in ("timestamp", "level", "message", "data")}

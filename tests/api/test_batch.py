@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+import orjson
 import pytest
 from tests.api.conftest import Api, StartApi
 
@@ -32,6 +33,22 @@ async def test_good_rows_are_answered_and_bad_ones_say_why(api: Api) -> None:
             name: single[name] for name in ("prediction", "label")
         }
         assert result["probability"] == pytest.approx(single["probability"], abs=1e-6)
+
+
+async def test_a_row_nested_too_deeply_is_refused_alone(api: Api) -> None:
+    """The others are answered, and its event keeps the beginning of its text."""
+    deep = b'{"AGE":' + b'{"a":' * 300 + b"1" + b"}" * 301
+    answer = await api.client.post(
+        "/predict/batch",
+        content=b"[" + orjson.dumps(api.example) + b"," + deep + b"]",
+        headers={"content-type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["count"], answer.json()["failed"]) == (200, 2, 1)
+    assert answer.json()["results"][0]["prediction"] is not None
+    *row_events, _ = api.events
+    assert [event["data"]["status"] for event in row_events] == ["ok", "refused"]
+    kept = row_events[1]["data"]["rejected_input"]
+    assert kept.encode() == deep[: len('{"AGE":') + 63 * len('{"a":')] + '"…"'.encode() + b"}" * 64
 
 
 async def test_a_batch_makes_one_event_per_row_and_one_for_the_request(api: Api) -> None:

@@ -99,6 +99,17 @@ async def test_what_is_no_event_is_shown_as_text(quiet: Api, stored: Stream) -> 
     assert (await quiet.client.get("/logs/stats")).json()["total"] == 13
 
 
+async def test_an_event_nested_too_deeply_is_shown_as_text(quiet: Api, stored: Stream) -> None:
+    """The page and the statistics are answered, with every other event on them."""
+    deep = '{"level":"INFO","message":"deep","data":' + '{"a":' * 300 + "1" + "}" * 301
+    stored.client.xadd("api_logs", {"event": deep})
+    answer = await quiet.client.get("/logs?limit=1000")
+    assert (answer.status_code, answer.json()["total"]) == (200, 13)
+    newest = answer.json()["logs"][0]
+    assert (newest["message"], newest["level"], newest["data"]) == (deep, None, None)
+    assert (await quiet.client.get("/logs/stats")).json()["total"] == 13
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

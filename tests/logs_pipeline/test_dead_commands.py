@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from rich.console import Console
 from tests.logs_pipeline.events import PRODUCER, prediction, record
 from tests.logs_pipeline.fault_store import FaultStore, fault_store
 from tests.servers import ROOT, free_port
@@ -14,11 +15,13 @@ from typer.testing import CliRunner, Result
 
 from vigie.cli import app
 from vigie.errors import VigieError
+from vigie.logs_pipeline.dead_commands import HOPELESS
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings, Settings, load_settings
 from vigie.telemetry.dead_letters import DeadLetter
 from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream_keys import letter_key
 
 Command = Callable[..., Result]
 
@@ -76,17 +79,52 @@ def letters(stream: Stream) -> dict[int, DeadLetter]:
 
 
 def test_list_shows_the_newest_first(stream: Stream, dead: Command) -> None:
-    """One line per letter with id, time, event, attempts and reason; as JSON everything."""
+    """Two lines per letter: id, time, event and attempts, then the reason; as JSON everything."""
     first, second = sorted(letters(stream).values(), key=lambda letter: letter.id)
     shown = dead("list").stdout.splitlines()
-    assert [line.split()[0] for line in shown[:2]] == [second.id, first.id]
-    assert shown[2] == "2 of 2"
-    by_number = {line.split()[2].rpartition("/")[2]: line for line in shown[:2]}
+    assert [line.split()[0] for line in shown[:4:2]] == [second.id, first.id]
+    assert shown[4:] == ["2 of 2"]
+    by_number = {
+        line.split()[2].rpartition("/")[2]: why for line, why in zip(shown[:4:2], shown[1:4:2], strict=True)
+    }
     assert "document_parsing_exception: not a number" in by_number["1"]
     assert "the event is not JSON" in by_number["2"]
-    assert dead("list", "--limit", "1").stdout.splitlines()[1] == "1 of 2"
+    assert dead("list", "--limit", "1").stdout.splitlines()[2] == "1 of 2"
     listed = json.loads(dead("list", "--json").stdout)
     assert (listed["total"], [letter["id"] for letter in listed["letters"]]) == (2, [second.id, first.id])
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_list_fits_the_terminal(
+    stream: Stream, dead: Command, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """A reason is cut to the width, with an ellipsis; the line before it is 80 columns at most."""
+    monkeypatch.setattr("vigie.terminal.out", Console(width=columns))
+    first, _ = letters(stream).values()
+    reason = "word  \n" * 60
+    stream.client.hset(letter_key(first.id), "reason", reason)
+    stream.client.hset(letter_key(first.id), "attempts", "100")
+    *pairs, _ = dead("list").stdout.splitlines()
+    assert all(len(line) <= 80 for line in pairs[::2])
+    assert max(map(len, pairs[1::2])) == columns
+    assert pairs[3].endswith("…")
+    assert pairs[3].startswith("  word word")
+    again = dead("replay", first.id).stdout.splitlines()[0]
+    assert len(again) <= columns
+
+
+def test_an_event_nested_too_deeply_is_listed_and_shown(
+    stream: Stream, environment: dict[str, str], dead: Command
+) -> None:
+    """Its text stands where an event would be."""
+    deep = b'{"data":' + b'{"a":' * 300 + b"1" + b"}" * 301
+    stream.write(PRODUCER, [Record(3, deep)])
+    run_once(load_settings(environment, None))
+    letter = letters(stream)[3]
+    assert letter.reason == "the event is nested deeper than 64 levels"
+    assert json.loads(dead("show", letter.id).stdout)["event"] == deep.decode()
+    listed = json.loads(dead("list", "--json").stdout)["letters"]
+    assert listed[0]["event"] == deep.decode()
 
 
 def test_show_prints_the_whole_letter(stream: Stream, dead: Command) -> None:
@@ -117,7 +155,10 @@ def test_replay_says_what_became_of_each(stream: Stream, store: FaultStore, dead
     again = dead("replay", "--all")
     assert again.exit_code == 1
     assert again.stdout.splitlines()[0].startswith(f"{found[2].id}  failed: the event is not JSON")
-    assert again.stdout.splitlines()[-1] == "0 indexed, 0 filtered, 1 failed again, 0 left as they were"
+    assert again.stdout.splitlines()[1:] == [
+        "0 indexed, 0 filtered, 1 failed again, 0 left as they were",
+        HOPELESS.format(1),
+    ]
 
 
 def test_many_that_are_still_there_are_counted(
@@ -128,6 +169,7 @@ def test_many_that_are_still_there_are_counted(
     assert dead("replay", "--all").stdout.splitlines()[1:] == [
         "… and 1 more",
         "0 indexed, 0 filtered, 2 failed again, 0 left as they were",
+        HOPELESS.format(1),
     ]
 
 

@@ -189,7 +189,7 @@ GOOD = prediction()
         ({**GOOD, "timestamp": "0001-01-01T00:00:00Z"}, "outside 1971"),
         (
             orjson.dumps(prediction(path="DEEP")).replace(b'"DEEP"', b"[" * 900 + b"]" * 900),
-            "written as JSON",
+            "nested deeper than 64 levels",
         ),
     ],
 )

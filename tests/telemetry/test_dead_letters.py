@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
 from vigie.settings import RedisSettings
@@ -52,6 +55,16 @@ def test_a_letter_says_everything(stream: Stream) -> None:
     assert letter.last_at.endswith("Z")
     assert letter.as_dict()["event"] == {"n": 1}
     assert stream.letters.newest(10, before=letter_id) == []
+
+
+@pytest.mark.parametrize("event", [b"[1]", b"\xff", b'{"a":' * 300 + b"1" + b"}" * 300])
+def test_a_letter_whose_event_is_none_shows_its_text(stream: Stream, event: bytes) -> None:
+    """Every letter can be written as JSON, however deeply its event is nested."""
+    letter = stream.letters.get(bury(stream, 1)[0])
+    assert letter is not None
+    shown = replace(letter, event=event).as_dict()
+    assert shown["event"] == event.decode("utf-8", "replace")
+    assert orjson.loads(orjson.dumps(shown))["event"] == shown["event"]
 
 
 def test_every_delivery_counts_as_an_attempt(stream: Stream) -> None:

@@ -20,6 +20,7 @@ from vigie.telemetry.event import (
     status_of,
     storable,
 )
+from vigie.telemetry.parsed_event import event_in
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,15 @@ def test_rejected_keeps_anything_else_as_cut_text() -> None:
     assert rejected(b"AGE=63") == "AGE=63"
     long = orjson.dumps({"x": "y" * 5000})
     assert rejected(long) == long[:4096].decode()
+
+
+def test_rejected_keeps_a_body_as_text_that_would_nest_the_event_too_deeply() -> None:
+    """An event of ours is never refused for its depth: 62 levels fit into it, one more is text."""
+    for levels, whole in ((62, True), (63, False), (300, False)):
+        body = b"[" * levels + b"]" * levels
+        kept = rejected(body)
+        assert kept == (orjson.loads(body) if whole else body.decode())
+        assert event_in(orjson.dumps({"data": {"rejected_input": kept}})) is not None
 
 
 @given(st.binary(max_size=5000))

@@ -91,6 +91,15 @@ def test_an_entry_that_is_no_event_is_shown_as_text(reader: LogsReader, stream: 
     ]
 
 
+def test_an_event_nested_too_deeply_is_shown_as_text(reader: LogsReader, stream: Stream) -> None:
+    """Its page can be written, with what stands before and behind it."""
+    deep = '{"level":"INFO","message":"deep","data":' + '{"a":' * 300 + "1" + "}" * 301
+    stream.write(PRODUCER, [Record(8, deep.encode()), Record(9, event(9))])
+    found = orjson.loads(page(reader).model_dump_json())["logs"]
+    assert [log["number"] for log in found] == list(range(1, 10))
+    assert [found[7][name] for name in ("timestamp", "level", "message", "data")] == [None, None, deep, {}]
+
+
 def test_a_consumer_confirms_what_it_has(reader: LogsReader, stream: Stream) -> None:
     """`consumer` and `after` together move its cursor; a new one is noted at the beginning."""
     first = page(reader, consumer="bridge", limit=2)

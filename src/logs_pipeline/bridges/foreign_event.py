@@ -1,12 +1,14 @@
 """What a foreign event is: its identity, its fingerprint, and the form in which it is written.
 
 Pure functions: the text of an event, or an entry of `/logs_api`, in; a Candidate out. Nothing is refused
-here: what is not an event is admitted as it is, and the filter makes it a dead letter with its reason.
+here, and nothing raises: what is not an event, or cannot be handled as one, is admitted as it is, and the
+filter makes it a dead letter with its reason.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from vigie.telemetry.admission import LARGEST_EVENT_BYTES, Candidate, Listed
+from vigie.telemetry.parsed_event import DEEPEST, event_in, nested_deeper
 from vigie.telemetry.stream_keys import NUMBER_LIMIT
 
 Fields = Mapping[str, Any]
@@ -29,25 +32,23 @@ def from_list(listed: Listed) -> Candidate:
     """Return the event of the list as it asks to be admitted; a rewritten one only where it has to be."""
     if listed.event is None:
         return Candidate(listed.sha1, "", 0, f"sha1:{listed.sha1}", b"")
-    event = _parsed(listed.event)
-    if event is None:
-        return Candidate(listed.sha1, "", 0, fingerprint(None, listed.event), b"")
-    producer, number = identity(event)
-    complete = completed(event)
-    written = b"" if complete is event else orjson.dumps(complete)
-    return Candidate(listed.sha1, producer, number, fingerprint(event, listed.event), written)
+    try:
+        return _of_list(listed.sha1, listed.event)
+    except Exception:  # noqa: BLE001 - whatever it is, one event must not stop those behind it
+        return _no_event(listed.sha1, listed.event)
 
 
 def from_page(entry: Fields) -> Candidate:
     """Return an entry of /logs_api (id, producer, number and the event's four parts) in the same way."""
-    event: dict[str, Any] = {name: entry.get(name) for name in PARTS}
+    token = str(entry["id"])
+    event: Fields | None
+    try:
+        event, written = _of_page({name: entry.get(name) for name in PARTS})
+    except Exception:  # noqa: BLE001 - as above; the entry's id tells it from others of its kind
+        event, written = None, f"the entry {token} of the page cannot be written as JSON".encode()
+    written = written[: LARGEST_EVENT_BYTES + 1]
     producer, number = own_number(entry)
-    if event["timestamp"] is None and event["level"] is None and event["data"] == {}:
-        # /logs_api shows what is no event as its message.
-        raw = str(event["message"] or "").encode("utf-8", "replace")[: LARGEST_EVENT_BYTES + 1]
-        return Candidate(str(entry["id"]), producer, number, fingerprint(None, raw), raw)
-    written = orjson.dumps(completed(event))[: LARGEST_EVENT_BYTES + 1]
-    return Candidate(str(entry["id"]), producer, number, fingerprint(event, written), written)
+    return Candidate(token, producer, number, fingerprint(event, written), written)
 
 
 def identity(event: Fields) -> tuple[str, int]:
@@ -97,9 +98,25 @@ def completed(event: Fields) -> Fields:
     return {**event, "data": {**data, **added}}
 
 
-def _parsed(raw: bytes) -> dict[str, Any] | None:
-    try:
-        event = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return event if isinstance(event, dict) else None
+def _of_list(token: str, raw: bytes) -> Candidate:
+    event = event_in(raw)
+    if event is None:
+        return _no_event(token, raw)
+    producer, number = identity(event)
+    complete = completed(event)
+    written = b"" if complete is event else orjson.dumps(complete)
+    return Candidate(token, producer, number, fingerprint(event, raw), written)
+
+
+def _no_event(token: str, raw: bytes) -> Candidate:
+    return Candidate(token, "", 0, fingerprint(None, raw), b"")
+
+
+def _of_page(event: Fields) -> tuple[Fields | None, bytes]:
+    """Return the event (None: it is none) and what to write of it. Raises whatever goes wrong."""
+    if event["timestamp"] is None and event["level"] is None and event["data"] == {}:
+        # /logs_api shows what is no event as its message.
+        return None, str(event["message"] or "").encode("utf-8", "replace")
+    if nested_deeper(event, DEEPEST):  # orjson cannot write all that it can read
+        return None, json.dumps(event, ensure_ascii=False).encode()
+    return event, orjson.dumps(completed(event))

@@ -41,6 +41,10 @@ class Entry(BaseModel):
 
     id: EntryId
 
+    def parts(self) -> dict[str, Any]:
+        """Return its fields as they came, however deeply nested: model_dump raises beyond 255 levels."""
+        return {**(self.model_extra or {}), "id": self.id}
+
 
 class Page(BaseModel):
     """A page of `/logs_api`."""

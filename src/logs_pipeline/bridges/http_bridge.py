@@ -68,7 +68,7 @@ class HttpBridge:
     def _admit(self, url: str, cursor: str, page: Page, *, complete: bool) -> Admitted:
         """Admit the page in parts that do not hold Redis up."""
         lost = _lost(cursor, page.oldest)
-        parts = list(parts_of([from_page(entry.model_dump()) for entry in page.logs])) or [[]]
+        parts = list(parts_of([from_page(entry.parts()) for entry in page.logs])) or [[]]
         taken = 0
         for part in parts:
             last = part is parts[-1]

@@ -88,7 +88,7 @@ class Bridges:
             try:
                 waiting = bridge.waiting() if waiting is None else waiting
                 step = bridge.step()
-            except (BridgeError, redis.RedisError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest is still indexed
                 self._failed(bridge, error)
                 return True
             self._worked(bridge, step)

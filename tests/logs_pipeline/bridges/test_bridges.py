@@ -327,6 +327,28 @@ def test_a_bridge_outlives_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(part in message for message in messages), part
 
 
+def test_a_fault_of_our_own_ends_one_run_in_its_problem() -> None:
+    """Moving once never raises: what went wrong is told, and the other sources are moved all the same."""
+    broken, other = Failing(RuntimeError("a defect")), Failing()
+    other.name = "other"
+    found = Bridges([broken, other], threading.Event())
+    assert found.move_waiting()
+    assert found.problem.startswith("source failing: a fault of the program (RuntimeError('a defect'))")
+    assert (broken.steps, other.steps) == (1, 1)
+
+
+def test_an_event_nested_too_deeply_comes_through_another_front_end(
+    here: Stream, there: Stream, front_end: str, local: Callable[..., Settings]
+) -> None:
+    """Its page is answered and admitted: the event as its text, under its number, and what lies behind it."""
+    start = b'{"timestamp":"2026-11-20T10:30:45Z","level":"INFO","message":"deep","data":'
+    deep = start + b'{"a":' * 300 + b"1" + b"}" * 301
+    there.write(REMOTE, [Record(1, deep), *records(2, 3)])
+    assert once(local("http", GRADIO_URL=front_end)) == (True, "")
+    assert numbers(here) == [1, 2, 3]
+    assert here.after("", 1)[0].event == deep
+
+
 def test_a_pause_that_the_source_asks_for_is_kept() -> None:
     """No attempt is made before it is over; the stop does not wait for it."""
     stop = threading.Event()

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vigie.logs_pipeline.bridges.foreign_event import completed, from_list, from_page, identity
@@ -123,14 +123,67 @@ def test_an_event_that_is_too_large_is_not_read() -> None:
     assert len(large.event) == LARGEST_EVENT_BYTES + 1
 
 
+parts = st.sampled_from(["timestamp", "level", "message", "data", "producer", "number"])
+
+
+def deep(levels: int) -> bytes:
+    """An event whose data has so many levels."""
+    start = orjson.dumps({name: EVENT[name] for name in ("timestamp", "level", "message")})[:-1]
+    return start + b',"data":' + b'{"a":' * levels + b"1" + b"}" * levels + b"}"
+
+
+@pytest.mark.parametrize("levels", [64, 253, 254, 300, 700, 1020, 1023, 5000])
+def test_an_event_nested_too_deeply_goes_on_as_it_is(levels: int) -> None:
+    """By both ways: from the list as its own bytes, from a page as the JSON that it was."""
+    raw = deep(levels)
+    taken = of_list(raw)
+    assert (taken.producer, taken.number, taken.event) == ("", 0, b"")
+    assert taken.fingerprint == of_list(raw).fingerprint != of_list(raw + b" ").fingerprint
+    if levels < 800:  # beyond, Python's own recursion is at its end: the letter names the entry
+        shown = of_page(orjson.loads(raw), "p", 9)
+        assert (shown.producer, shown.number) == ("p", 9)
+        assert orjson.loads(shown.event) == orjson.loads(raw)
+    assert of_list(deep(63)).event != b"", "it is an event, to which its kind was added"
+
+
+def test_what_fails_on_one_event_is_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of our own costs one event its documents, and stops none behind it; two stay two."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("vigie.logs_pipeline.bridges.foreign_event.completed", fail)
+    raw = orjson.dumps(EVENT)
+    assert of_list(raw).event == b""
+    assert of_list(raw).fingerprint == hashlib.sha256(raw).hexdigest()[:32]
+    first, second = (from_page({**EVENT, "id": token}) for token in ("1-1", "1-2"))
+    assert first.event == b"the entry 1-1 of the page cannot be written as JSON"
+    assert first.fingerprint != second.fingerprint
+
+
+@settings(deadline=None)  # a busy machine stalls
+@given(st.integers(1, 1022), st.integers(1, 1022), parts, st.sampled_from([(b"[", b"]"), (b'{"a":', b"}")]))
+def test_no_depth_anywhere_can_break_the_bridge(
+    levels: int, other: int, part: str, kind: tuple[bytes, bytes]
+) -> None:
+    """Whichever part is nested however deeply, alone or beside another, list and page make a candidate."""
+    value = orjson.loads(kind[0] * levels + (b"1" if kind[0] != b"[" else b"") + kind[1] * levels)
+    for event in ({part: value}, {**EVENT, part: value}, {"message": value, "data": {}}):
+        shown = from_page({"id": "1-1", **event})
+        assert shown.token == "1-1"
+        assert 0 <= shown.number < 2**31
+    raw = deep(other)[:-1] + b',"' + part.encode() + b'":' + kind[0] * levels + kind[1] * levels + b"}"
+    assert from_list(Listed(len(raw), "token", raw)).token == "token"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-parts = st.sampled_from(["timestamp", "level", "message", "data", "producer", "number"])
 
 
+@settings(deadline=None)  # a busy machine stalls
 @given(st.dictionaries(parts, json_values) | json_values | st.binary())
 def test_nothing_that_is_pushed_can_break_the_bridge(pushed: object) -> None:
     """Any JSON and any bytes become a candidate whose number is in bounds."""

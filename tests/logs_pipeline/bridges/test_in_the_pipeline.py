@@ -88,6 +88,7 @@ def test_poison_in_the_list_is_dead_and_harms_no_other(
         orjson.dumps({**log(1, {"kind": "log"}), "timestamp": "yesterday"}): "is not an ISO 8601 time",
         orjson.dumps({**log(1), "data": [1]}): "data is missing or not an object",
         b'{"message": "' + b"x" * 2**20 + b'"}': "bytes, more than",
+        orjson.dumps(log(1))[:-1] + b',"data":' + b'{"a":' * 300 + b"1" + b"}" * 301: "nested deeper than 64",
     }
     texts = [orjson.dumps(log(number)) for number in range(GOOD)]
     for place, text in enumerate(poison):

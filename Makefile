@@ -14,7 +14,9 @@ ARGS ?=
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-28s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@if [ -t 1 ]; then bold='\033[1m'; plain='\033[0m'; fi; \
+	awk -v bold="$$bold" -v plain="$$plain" -F ':.*## ' \
+		'/^[a-z-]+:.*## / { printf "  %s%-28s%s %s\n", bold, $$1, plain, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --- Setting up -----------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ pipeline-elasticsearch-down: ## Stop and remove these two; what they kept stays
 dashboards: $(VENV)/installed ## Write Kibana's saved objects anew from kibana/panels.yaml
 	@$(BIN)/vigie dashboards
 
-test: $(VENV)/installed-dev ## Run the fast tests (ARGS= goes to pytest)
+test: $(VENV)/installed-dev ## Run the tests that need no Elasticsearch, Docker or browser (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, coverage.xml); fails below 95 % of src/ or 80 % of a file

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -52,8 +55,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory, package_path: Path) -> Itera
 
 def test_help_is_the_default_and_lists_every_target() -> None:
     """`make` alone prints each described target with its line."""
-    listed = re.findall(r"^  \x1b\[1m([a-z-]+) *\x1b\[0m \S", make().stdout, re.MULTILINE)
+    shown = make().stdout
+    listed = re.findall(r"^  ([a-z-]+) +\S", shown, re.MULTILINE)
     assert listed == re.findall(r"^([a-z-]+):.*?## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "\x1b" not in shown, "a file or a pipe gets no colours"
+
+
+def test_help_is_coloured_on_a_terminal() -> None:
+    """A terminal shows the names of the targets in bold."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        running = subprocess.Popen(["make", "help"], cwd=ROOT, env=outside(), stdout=theirs)
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # what a terminal says when the last one that writes to it has ended
+            while part := terminal.read(4096):
+                shown += part
+        assert running.wait(120) == 0
+    assert shown.startswith(b"  \x1b[1mhelp ")
 
 
 def test_operating_targets_against_a_running_stack(stack: Stack) -> None:

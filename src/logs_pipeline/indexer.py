@@ -136,6 +136,15 @@ class Indexer:
         """Send one bulk, note the verdicts, and return the lines that must be sent again."""
         if not self.breaker.wait(self._stop):
             return list(bulk)
+        try:
+            return self._sent(bulk)
+        except Exception:
+            reason = self.breaker.reason
+            if reason is not None:  # this was the one try that all others wait for
+                self.breaker.trip(reason)
+            raise
+
+    def _sent(self, bulk: Sequence[Line]) -> list[Line]:
         again = []
         tripping: Fault | None = None
         failed: Fault | None = None

@@ -11,6 +11,7 @@ from loguru import logger
 
 from vigie.ledger.proof import LedgerError, verify
 from vigie.ledger.report import Report
+from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
 from vigie.telemetry.event import LedgerFigures
 from vigie.telemetry.flusher import TELEMETRY_THREAD
@@ -30,12 +31,14 @@ class LedgerWatch(threading.Thread):
     def __init__(
         self,
         settings: Settings,
+        guard: Guard | None = None,
         *,
         period_seconds: float = PERIOD_SECONDS,
         measure: Callable[[Settings], Report] = verify,
     ) -> None:
         super().__init__(name=f"{TELEMETRY_THREAD}-ledger", daemon=True)
         self._settings = settings
+        self._guard = guard or Guard()
         self._period_seconds = period_seconds
         self._measure = measure
         self._stopping = threading.Event()
@@ -46,7 +49,8 @@ class LedgerWatch(threading.Thread):
         """Measure soon after the start, then every period, until stopped."""
         wait = min(FIRST_SECONDS, self._period_seconds)
         while not self._stopping.wait(wait):
-            self.look()
+            with self._guard.job("measuring the ledger"):
+                self.look()
             wait = self._period_seconds
 
     def stop(self) -> None:

@@ -159,7 +159,7 @@ def run_continuously(
     ):
         worker.sources_problem = lambda: bridges.problem
         logger.info("worker {} is ready", worker.collector.consumer)
-        threading.Thread(target=keep_house, args=(settings, stop), daemon=True).start()
+        threading.Thread(target=keep_house, args=(settings, stop, worker.guard), daemon=True).start()
         problem = ""
         while not stop.is_set():
             worker.step(block_ms=1000)
@@ -172,7 +172,7 @@ def run_continuously(
 def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Iterator[None]:
     """Report on the worker while it runs."""
     emitter = Emitter.start(settings, "pipeline")
-    watch = LedgerWatch(settings)
+    watch = LedgerWatch(settings, worker.guard)
     reports = ServiceReports(
         emitter,
         "pipeline",

@@ -17,6 +17,7 @@ from vigie.indices.store_client import connect_store, fault_of
 from vigie.ledger.expiry import with_events
 from vigie.settings import Settings
 from vigie.telemetry.expired import Expired, ExpiredRecord
+from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.stream import Stream, connect
 
 PAGE: Final = 1000
@@ -57,7 +58,7 @@ def apply_retention(settings: Settings, *, dry_run: bool = False, now: datetime 
             return list(retention.run(prefixes, now or datetime.now(UTC), dry_run=dry_run))
     except redis.RedisError as error:
         host, port = settings.redis.address
-        raise RetentionError(f"Redis at {host}:{port} does not answer ({error})") from error
+        raise RetentionError(redis_fault(error).told(f"Redis at {host}:{port}")) from error
     except (ApiError, TransportError) as error:
         raise RetentionError(fault_of(error, settings.store.url).text) from error
     finally:
@@ -82,13 +83,15 @@ class Retention:
         ]
         for until, index, uuid in sorted(over):
             try:
-                counted = dry_run or alias_of(index, (DEAD,))  # the ledger is about events alone
-                held = self._held(index, uuid) if counted else self._recorded(index, uuid)
+                if not dry_run and alias_of(index, (DEAD,)) is None:  # the ledger is about events alone
+                    self._record_held(index, uuid)
+                self._store.indices.refresh(index=index)
+                documents = int(self._store.count(index=index)["count"])
                 if not dry_run:
                     self._store.indices.delete(index=index)
             except NotFoundError:  # another worker was faster
                 continue
-            yield Drop(index, sum(one.documents for one in held), until, dropped=not dry_run)
+            yield Drop(index, documents, until, dropped=not dry_run)
 
     def _indices(self, prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield name and uuid of the physical indices of the platform."""
@@ -100,25 +103,26 @@ class Retention:
                     if end_of(index) is not None and index.rpartition("-")[0] == name:
                         yield index, about["settings"]["index"]["uuid"]
 
-    def _recorded(self, index: str, uuid: str) -> list[Expired]:
-        """Record what `index` holds, once more when a late document came meanwhile; return it."""
+    def _record_held(self, index: str, uuid: str) -> None:
+        """Record what `index` holds, once more when a late document came meanwhile."""
         held: list[Expired] = []
         while (found := with_events(self._store, self._stream, self._held(index, uuid))) != held:
             held = found
             self._record.add(index, uuid, held)
-        return held
 
     def _held(self, index: str, uuid: str) -> list[Expired]:
-        """Count each producer's documents, with the lowest and highest number of theirs."""
+        """Count each producer's documents, with the lowest and highest number of theirs.
+
+        A document without a producer or a number is in no ledger: somebody put it there by hand.
+        """
         self._store.indices.refresh(index=index)
         held: dict[str, Expired] = {}
         subs = {"first": {"min": {"field": "number"}}, "last": {"max": {"field": "number"}}}
         producers = {"terms": {"field": "producer", "size": PAGE}, "aggs": subs}
         while True:
             seen = [{"terms": {"producer": sorted(held)}}] if held else []
-            answer = self._store.search(
-                index=index, size=0, query={"bool": {"must_not": seen}}, aggs={"producers": producers}
-            )
+            numbered = {"bool": {"filter": [{"range": {"number": {"gte": 1}}}], "must_not": seen}}
+            answer = self._store.search(index=index, size=0, query=numbered, aggs={"producers": producers})
             buckets = answer["aggregations"]["producers"]["buckets"]
             for bucket in buckets:
                 first, last = int(bucket["first"]["value"]), int(bucket["last"]["value"])

@@ -16,6 +16,7 @@ from loguru import logger
 from vigie.logs_pipeline.breaker import backoff
 from vigie.logs_pipeline.collector import BATCH, BATCH_BYTES, Collector, Delivery
 from vigie.logs_pipeline.filter import Context, Dropped, PoisonError, documents_of
+from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.logs_pipeline.suspects import Suspects
 from vigie.telemetry.destination import RedisDestination
@@ -57,6 +58,8 @@ class Worker:
         self._counts = Counts()
         self._redis_problem = ""
         self._redis_failures = 0
+        self.guard = Guard()
+        """Runs its threads' jobs, and those of the housekeeping; what fails is told in the heartbeat."""
         self.sources_problem: Callable[[], str] = str
         """What stands in the way of the bridges; told in the heartbeat, no reason to stop indexing."""
 
@@ -125,10 +128,20 @@ class Worker:
                 delivery = self._batches.get(timeout=0.2)
             except queue.Empty:
                 continue
+            with self.guard.job("working off a batch"):
+                self._work_off(delivery)
+
+    def _work_off(self, delivery: Delivery) -> None:
+        """Process `delivery`; what fails comes again, also when the failure itself cannot be dealt with."""
+        try:
+            self.process(delivery)
+        except Exception as error:  # noqa: BLE001 - a fault of one batch must not end the worker
             try:
-                self.process(delivery)
-            except Exception as error:  # noqa: BLE001 - a fault of one batch must not end the worker
                 self._failed(delivery, error)
+            except Exception:
+                self._stop.wait(backoff(1))
+                self.collector.abandoned([entry for entry, _ in delivery.entries])
+                raise
 
     def process(self, delivery: Delivery) -> None:
         """Filter, index and settle the entries of `delivery`; returns early when stop is set."""
@@ -192,12 +205,14 @@ class Worker:
     def _keep_alive(self) -> None:
         """Renew the entries in flight every third of the idle time, and beat."""
         while True:
-            try:
+            sources_problem = ""
+            with self.guard.job("renewing the entries in flight"):
                 self.collector.renew()
-                problem = self.problem or self.sources_problem()
+            with self.guard.job("asking how the bridges do"):
+                sources_problem = self.sources_problem()
+            with self.guard.job("the heartbeat"):
+                problem = self.problem or self.guard.problem or sources_problem
                 beat(self.stream.client, self.collector.consumer, self.counts, problem)
-            except redis.RedisError:
-                pass  # the main loop meets the same error and reports it
             if self._stop.wait(min(2.0, self.collector.min_idle_ms / 3000)):
                 return
 

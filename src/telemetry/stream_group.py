@@ -47,9 +47,12 @@ class ConsumerGroup(StreamReader):
 
         One whose content was deleted from the stream is acknowledged and counted as vanished.
         """
-        found = claimed(self.client.xreadgroup(GROUP, consumer, {STREAM: after}, count=count))
-        self._forget(found.gone)
-        return found.entries
+        while True:
+            found = claimed(self.client.xreadgroup(GROUP, consumer, {STREAM: after}, count=count))
+            self._forget(found.gone)
+            if found.entries or not found.gone:
+                return found.entries
+            after = found.gone[-1]  # a whole page of them says nothing of what comes after it
 
     def take_over(self, consumer: str, min_idle_ms: int, count: int = PAGE) -> Claimed:
         """Hand `consumer` the entries that their worker has not renewed for `min_idle_ms`."""

@@ -16,14 +16,22 @@ local function beyond(id, delivered)
   return ms > to_ms or (ms == to_ms and seq > to_seq)
 end
 
+-- Notes what the group has in flight. Entries deleted meanwhile are among it, so that there may be more of
+-- it between the first and the last than entries.
 local needed, delivered = {}, {}
+local function note_pending(group)
+  local from = first
+  repeat
+    local found = redis.call('XPENDING', KEYS[1], group, from, last, ARGV[3])
+    for _, pending in ipairs(found) do needed[pending[1]] = true end
+    if #found > 0 then from = '(' .. found[#found][1] end
+  until #found < tonumber(ARGV[3]) or found[#found][1] == last
+end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local about = {}
   for at = 1, #group, 2 do about[group[at]] = group[at + 1] end
   delivered[#delivered + 1] = about['last-delivered-id']
-  for _, pending in ipairs(redis.call('XPENDING', KEYS[1], about['name'], first, last, ARGV[3])) do
-    needed[pending[1]] = true
-  end
+  note_pending(about['name'])
 end
 local gone, kept = 0, 0
 for _, entry in ipairs(page) do

@@ -18,10 +18,12 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
 end
 local pending = {}
 if to_ms > 0 then
-  local first, last = page[1][1], page[#page][1]
-  for _, entry in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], first, last, ARGV[3])) do
-    pending[entry[1]] = true
-  end
+  local from, last = page[1][1], page[#page][1]
+  repeat -- entries deleted meanwhile are among them, so that they may be more than those of the page
+    local found = redis.call('XPENDING', KEYS[1], ARGV[1], from, last, ARGV[3])
+    for _, entry in ipairs(found) do pending[entry[1]] = true end
+    if #found > 0 then from = '(' .. found[#found][1] end
+  until #found < tonumber(ARGV[3]) or found[#found][1] == last
 end
 
 local answer = {page[#page][1]}

@@ -124,6 +124,31 @@ def test_a_proxys_page_for_an_answer_is_sent_again(store: FaultStore, indexing: 
     assert len(store.bulks) == 8
 
 
+def test_an_error_nobody_expected_gives_the_turn_back(
+    indexing: Indexing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one try of an open breaker that ends so makes the others wait no longer than a failed one does."""
+    breaker = CircuitBreaker(longest=100_000)
+    indexing.indexer.breaker = breaker
+    breaker.trip("the store is away")
+
+    def broken(**_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(indexing.client, "bulk", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        indexing.index(jobs(1))
+    assert breaker.reason == "the store is away"
+    monkeypatch.undo()
+    deadline = threading.Timer(60, indexing.stop.set)
+    deadline.start()
+    try:
+        assert indexing.index(jobs(1)) == {1: "indexed"}
+    finally:
+        deadline.cancel()
+    assert breaker.reason is None
+
+
 def test_a_lost_answer_doubles_nothing(store: FaultStore, indexing: Indexing) -> None:
     """Documents that were stored by an attempt whose answer was lost count as stored, once."""
     store.lose_answers = 2

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from loguru import logger
 from tests.logs_pipeline.events import PRODUCER, predictions
-from tests.servers import ROOT, RedisServer
+from tests.servers import ROOT, RedisServer, wait_for
 from tests.store_proxy import StoreProxy
 
 from vigie.ledger.proof import LedgerError
 from vigie.ledger.report import Report
+from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings, Settings
@@ -114,3 +115,28 @@ def test_what_cannot_be_measured_is_not_reported(
     watch.look()
     assert watch.take() is None
     assert told == []
+
+
+def test_an_error_nobody_expected_does_not_end_it(settings: Settings) -> None:
+    """It is told until a measurement succeeds again."""
+    stream = Stream.open(settings.redis)
+    guard = Guard()
+    failures = iter([True])
+
+    def measure(_: Settings) -> Report:
+        if next(failures, False):
+            raise RuntimeError("a fault of ours")
+        return Report((), (), (), ())
+
+    def measured() -> bool:
+        stream.client.flushdb()  # it is this worker's turn again
+        return watch.take() is not None
+
+    watch = LedgerWatch(settings, guard, period_seconds=0.05, measure=measure)
+    watch.start()
+    try:
+        wait_for(measured, 90, "the ledger to be measured after the failure")
+        wait_for(lambda: guard.problem == "", 90, "the problem to be over")
+    finally:
+        watch.stop()
+        watch.join(60)

@@ -19,7 +19,7 @@ from vigie.logs_pipeline import retention as retention_module
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.retention import RetentionError, apply_retention
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.expired import Expired, ExpiredRecord
+from vigie.telemetry.expired import ExpiredRecord
 from vigie.telemetry.stream import Stream
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -266,18 +266,49 @@ def test_the_indices_of_an_earlier_prefix_expire_too(
     }
 
 
+def test_documents_put_there_by_hand_hold_up_nothing(settings: Settings, store: Elasticsearch) -> None:
+    """Without a number, or a producer, they are in no ledger: told, dropped, and never recorded."""
+    write(settings, ["2026-10-01", "2026-11-20"])
+    prefix = settings.store.es_index_prefix
+    by_hand: list[tuple[str, dict[str, object]]] = [
+        ("logs-2020.01.01", {"producer": "hand"}),
+        ("logs-2026.10.01", {"producer": PRODUCER}),
+        ("logs-2026.10.01", {"number": 7}),
+        ("dead-2020.01", {"producer": "hand"}),
+    ]
+    for position, (index, fields) in enumerate(by_hand):
+        document = {"@timestamp": "2020-01-01T00:00:00Z", **fields}
+        store.index(index=f"{prefix}ml-api-{index}", id=f"hand-{position}", document=document)
+    expected = {
+        f"{prefix}ml-api-logs-2020.01.01": 1,
+        f"{prefix}ml-api-dead-2020.01": 1,
+        f"{prefix}ml-api-logs-2026.10.01": 3,
+        f"{prefix}ml-api-message-2026.10.01": 1,
+        f"{prefix}ml-api-perfs-2026.10.01": 3,
+    }
+    for dry_run in (True, False):
+        drops = apply_retention(settings, now=NOW, dry_run=dry_run)
+        assert {drop.index: drop.documents for drop in drops} == expected
+    assert {(index, producer, count) for index, producer, count, _, _ in recorded(settings)} == {
+        ("ml-api-logs-2026.10.01", PRODUCER, 1),
+        ("ml-api-message-2026.10.01", PRODUCER, 1),
+        ("ml-api-perfs-2026.10.01", PRODUCER, 3),
+    }
+    assert verify(settings).problems == ()
+
+
 def test_an_index_dropped_by_another_worker_is_passed_over(
     settings: Settings, store: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two workers may do it at the same time."""
     write(settings, ["2026-10-01"])
-    real = retention_module.Retention._recorded
+    real = retention_module.Retention._record_held
 
-    def slower(self: retention_module.Retention, index: str, uuid: str) -> list[Expired]:
+    def slower(self: retention_module.Retention, index: str, uuid: str) -> None:
         store.indices.delete(index=index)
-        return real(self, index, uuid)
+        real(self, index, uuid)
 
-    monkeypatch.setattr(retention_module.Retention, "_recorded", slower)
+    monkeypatch.setattr(retention_module.Retention, "_record_held", slower)
     assert apply_retention(settings, now=NOW) == []
     assert recorded(settings) == []
 
@@ -288,7 +319,7 @@ def test_without_store_or_redis_nothing_is_dropped(settings: Settings, away: str
     write(settings, [(NOW - timedelta(days=60)).date().isoformat()])
     part = "store" if away == "ES_PORT" else "redis"
     changed = getattr(settings, part).model_copy(update={away.lower(): free_port()})
-    with pytest.raises(RetentionError, match="does not answer"):
+    with pytest.raises(RetentionError, match="start it, or check " + away.replace("PORT", "HOST")):
         apply_retention(settings.model_copy(update={part: changed}), now=NOW)
     assert len(apply_retention(settings, now=NOW)) == 3
 

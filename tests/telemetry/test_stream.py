@@ -10,7 +10,9 @@ import redis
 from tests.servers import RedisServer, wait_for
 
 from vigie.settings import RedisSettings
+from vigie.telemetry import stream as stream_module
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry import stream_reader as reader_module
 from vigie.telemetry.number_set import NumberSet
 from vigie.telemetry.stream import Gap, Record, State, Stream, StreamEntry, Verdict, Written, connect
 
@@ -327,6 +329,42 @@ def test_waiting_names_what_is_unread_or_in_flight(stream: Stream) -> None:
     entries = stream.read("worker", 4, 0)
     settle(stream, [entries[0], entries[2]])
     assert stream.waiting() == {PRODUCER: [2, 4, 5, 6]}
+
+
+def test_deleted_entries_hide_none_that_is_in_flight(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pending entries whose content is gone take no place of those that are there, page by page."""
+    monkeypatch.setattr(stream_module, "PAGE", 10)
+    monkeypatch.setattr(reader_module, "SCAN_PAGE", 10)
+    stream.write(PRODUCER, records(1, 20))
+    ids = [entry.id for entry in stream.read("worker", 20, 0)]
+    stream.client.xdel(keys.STREAM, *ids[2:7])
+    left = [1, 2, *range(8, 21)]
+    assert stream.waiting() == {PRODUCER: left}
+    cleared = stream.clear(force=True)
+    assert (cleared.cleared, cleared.stored) == (0, 15)
+    assert written_numbers(stream) == left
+    assert stream.waiting() == {PRODUCER: left}
+
+
+def test_deleted_entries_hide_none_of_a_second_group(stream: Stream) -> None:
+    """However many of its entries are gone, those it works on stay."""
+    stream.write(PRODUCER, records(1, 40))
+    stream.client.xgroup_create(keys.STREAM, "other", id="0")
+    stream.client.xreadgroup("other", "one", {keys.STREAM: ">"}, count=40)
+    entries = stream.read("worker", 40, 0)
+    settle(stream, entries)
+    stream.client.xdel(keys.STREAM, *(entry.id for entry in entries[1:35]))
+    found = stream._sweep(keys=[keys.STREAM], args=["-", "+", 6])
+    assert (found[:2], written_numbers(stream)) == ([0, 6], [1, *range(36, 41)])
+
+
+def test_a_page_of_deleted_entries_hides_none_of_ones_own(stream: Stream) -> None:
+    """A worker that looks for what it left unfinished looks on beyond what is gone."""
+    stream.write(PRODUCER, records(1, 6))
+    ids = [entry.id for entry in stream.read("worker", 6, 0)]
+    stream.client.xdel(keys.STREAM, *ids[:4])
+    assert [entry.number for entry in stream.own_pending("worker", 2)] == [5, 6]
+    assert stream.ledger.totals().vanished == 4
 
 
 def test_totals_agree_with_the_bitmaps(stream: Stream) -> None:

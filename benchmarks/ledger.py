@@ -240,6 +240,7 @@ def main() -> None:
     result = benchmark(given.events, given.stored, given.producers)
     large = result["large"]
     sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write("| what | time | CPU | memory | requests |\n|---|---|---|---|---|\n")
     sys.stdout.write(
         f"| verify, {large['events']:,} events | {large['seconds']} s | {large['cpu_seconds']} s CPU | "
         f"{large['peak_mb']} MB peak | {large['requests_to_the_store']} requests to the store, the slowest "

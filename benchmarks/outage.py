@@ -253,6 +253,10 @@ def main() -> int:
     assert isinstance(phases, dict)
     for phase, row in phases.items():
         say(f"| {phase} | {row['answered']} | {row['failed']} | {row['median_ms']} ms | {row['p99_ms']} ms |")
+    say(
+        f"| all of it | dropped {found['dropped']}, answered and not stored "
+        f"{found['answered_and_not_stored']} | | ratio {found['median_ratio']} | |"
+    )
     good = found["ledger_balanced"] and not (
         found["failed"] or found["dropped"] or found["answered_and_not_stored"]
     )

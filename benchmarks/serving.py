@@ -93,15 +93,12 @@ def _answers(server: Server) -> bool:
 
 def table(rounds: Mapping[str, list[Round]]) -> str:
     """Return the medians as a table."""
-    lines = [f"{'':16}{'answers/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}"]
+    lines = ["| server | answers/s | p50 | p99 | CPU per answer |", "|---|---|---|---|---|"]
     for name, found in rounds.items():
-        cells = (
-            median(one.load.per_second for one in found),
-            median(one.load.p50_ms for one in found),
-            median(one.load.p99_ms for one in found),
-            median(one.cpu_us_per_request for one in found),
-        )
-        lines.append(f"{name:16}{cells[0]:>12,.0f}{cells[1]:>9.2f}{cells[2]:>9.2f}{cells[3]:>9.1f}")
+        per_second = median(one.load.per_second for one in found)
+        p50, p99 = (median(getattr(one.load, which) for one in found) for which in ("p50_ms", "p99_ms"))
+        cpu = median(one.cpu_us_per_request for one in found)
+        lines.append(f"| {name} | {per_second:,.0f} | {p50:.2f} ms | {p99:.2f} ms | {cpu:.1f} µs |")
     return "\n".join(lines)
 
 
@@ -161,10 +158,8 @@ def _run(parts: Processes, environment: Mapping[str, object], asked: argparse.Na
         "written": totals.written,
         "dropped": totals.declared,
     }
-    sys.stdout.write(f"{orjson.dumps(result).decode()}\n{table(rounds)}\n")
-    sys.stdout.write(
-        f"ratio {result['ratio_answers']:.2f} in answers/s, {result['ratio_cpu']:.2f} in CPU time\n"
-    )
+    ratios = f"| ratio | {result['ratio_answers']:.2f} | | | {result['ratio_cpu']:.2f} |"
+    sys.stdout.write(f"{orjson.dumps(result).decode()}\n{table(rounds)}\n{ratios}\n")
     if asked.verify:
         parts.store(settings.store.es_port)
         for command in (("pipeline", "once"), ("verify",)):

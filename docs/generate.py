@@ -1,7 +1,9 @@
-"""Writes `.env.example`, docs/reference/ and docs/dashboards.md from the code (`make reference`); a test holds them fresh."""
+"""Writes `.env.example`, docs/reference/, docs/dashboards.md and docs/performance.md from the code (`make reference`); a test holds them fresh."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -264,9 +266,27 @@ def reference_dashboards_page() -> str:
     return dashboards_page(load_specification(ROOT / "kibana" / "panels.yaml", schema))
 
 
+def performance_page() -> str:
+    """Return the page of the benchmarks' kept results."""
+    parts = [
+        "# Performance\n\n",
+        "What the benchmarks printed when they were kept last, each with the command that prints it again. "
+        "Ratios within one run say more than figures: machines differ, and this one was shared. "
+        "`python benchmarks/record.py <name>` runs one and keeps it, `make reference` writes this page.\n",
+    ]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        script = ast.parse((ROOT / "benchmarks" / f"{path.stem}.py").read_text(encoding="utf-8"))
+        title = (ast.get_docstring(script) or "").partition(": `")[0].partition("\n")[0].rstrip(".")
+        parts.append(f"\n## {title}\n\n`{kept['command']}` on {kept['machine']}, {kept['day']}:\n\n")
+        parts += [f"{line}\n" for line in kept["table"]]
+    return "".join(parts)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     ".env.example": env_example,
     "docs/dashboards.md": reference_dashboards_page,
+    "docs/performance.md": performance_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/make-targets.md": make_targets_page,
     "docs/reference/derived-features.md": derived_features_page,

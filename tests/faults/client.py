@@ -68,6 +68,8 @@ class Load:
     wanted: int
     answered: set[str] = field(default_factory=set)
     """Transaction ids of the answered rows: one event each."""
+    batches: set[str] = field(default_factory=set)
+    """Answered calls of /predict/batch: beside its rows each is an event."""
     unanswered: set[str] = field(default_factory=set)
     """Requests that were not answered with 200: their events may or may not exist."""
     newest: str = ""
@@ -123,6 +125,8 @@ class Load:
             if found:
                 self.answered.update(row["transaction_id"] for row in found.get("results", [found]))
                 self.newest = found["timestamp"]
+                if not single:
+                    self.batches.add(request_id)
             else:
                 self.unanswered.add(request_id)
         if not found:

@@ -194,7 +194,7 @@ class Scene:
         )
 
     def _while_clock(self, step: Callable[[], None], shows: Callable[[str, str], bool]) -> int:
-        """Step the API's clock until an answer's timestamp `shows` it (of the old and the new one)."""
+        """Step the clock of API and pipeline until an answer's timestamp `shows` it (of the old and the new one)."""
         seen(lambda: bool(self.load.newest))
         old = self.load.newest
         step()

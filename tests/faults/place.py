@@ -26,6 +26,8 @@ from vigie.telemetry.stream import Stream
 
 SCRIPTS = ("write", "settle")
 """The requests to Redis that events hang on."""
+STEPPED = (("api",), ("pipeline", "run"))
+"""The commands that run under the clock a test may step."""
 DISK_BYTES = 160 * 1024 * 1024
 """Size of the small disk under the journals: above what one may hold, with room for dead ones beside it."""
 
@@ -38,7 +40,7 @@ def script_marker(name: str) -> bytes:
 
 @dataclass
 class Place(Stack):
-    """A Stack whose services reach Redis and the store through proxies, and whose API has a clock of its own.
+    """A Stack whose services reach Redis and the store through proxies; API and pipeline have a clock to step.
 
     platform → `redis_wire` → Redis; platform → `store_wire` → `store_faults` → store.
     """
@@ -100,12 +102,12 @@ class Place(Stack):
         self.side_door = StoreProxy(url, Recording())
 
     def run(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a `vigie` command; the API under the stepped clock."""
-        if arguments != ("api",):
+        """Start a `vigie` command; API and pipeline under the stepped clock."""
+        if arguments not in STEPPED:
             return super().run(*arguments)
-        with (self.home / "api.log").open("ab") as log:
+        with (self.home / f"{'-'.join(arguments)}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.stepped_clock", str(self.clock.path), "api"],
+                [sys.executable, "-m", "tests.faults.stepped_clock", str(self.clock.path), *arguments],
                 env={**os.environ, **self.environment},
                 cwd=ROOT,
                 stdout=log,

@@ -49,7 +49,7 @@ def _tamper_and_judge(place: Place, records: list[dict[str, Any]]) -> None:
         store.put(_path(copied, "a-copy"), json=copied["_source"]).raise_for_status()
         foreign = {**invented["_source"], "transaction_id": "nobody's", "correlation_id": "tampered-never"}
         store.put(_path(invented, "invented"), json=foreign).raise_for_status()
-    assert judge(place, load, 0) == Judgement(lost=1, duplicated=1, unknown=1, dropped=0)
+    assert judge(place, load, 0) == Judgement(lost=1, duplicated=1, unknown=1, dropped=0, missing=1)
     assert read_ledger(place).unaccounted > 0
 
 

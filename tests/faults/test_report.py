@@ -9,7 +9,7 @@ from tests.faults.campaign import Row
 from tests.faults.report import PAGE, Result
 
 ROW = Row(
-    faults={"store SIGKILL": 1, "redis lost": 3},
+    faults={"disk full": 1, "redis lost": 3},
     events=5000,
     unanswered=2,
     lost=0,
@@ -19,6 +19,7 @@ ROW = Row(
     unaccounted=0,
     recovery_seconds=1.25,
     attempts=1,
+    missing=9,
 )
 RESULT = Result("embedded store", "6.2.14", "3.12.1", "short", 7, balanced=True, rows=(ROW, ROW))
 
@@ -44,13 +45,23 @@ def test_a_table_has_a_row_for_each_round_and_the_sums() -> None:
     """Every figure of a round is in its row."""
     table = report.table(RESULT)
     assert "`make faults CAMPAIGN=short SEED=7`" in table
-    assert "| store SIGKILL (1), redis lost (3) | 5,000 | 0 | 0 | 0 | 12 | 1.2 |\n" in table
+    assert "| disk full (1), redis lost (3) | 5,000 | 0 | 0 | 0 | 12 | 1.2 |\n" in table
     assert "| **2 rounds** | **10,000** | **0** | **0** | **0** | **24** | at most 1.2 |\n" in table
 
 
 def test_a_result_survives_its_json() -> None:
     """What is kept is read back as it was."""
     assert Result.read(RESULT.as_dict()) == RESULT
+
+
+def test_a_result_of_before_is_read() -> None:
+    """Results in which it was not recorded how many answered events were missing are read as they are."""
+    before = RESULT.as_dict()
+    for row in before["rows"]:
+        del row["missing"]
+    found = Result.read(before)
+    assert found.clean
+    assert {row.missing for row in found.rows} == {None}
 
 
 def test_a_single_loss_makes_a_result_unclean() -> None:
@@ -64,3 +75,17 @@ def test_a_single_loss_makes_a_result_unclean() -> None:
         replace(ROW, unaccounted=1),
     ):
         assert not replace(RESULT, rows=(ROW, row)).clean
+
+
+def test_a_drop_needs_a_reached_bound_and_as_many_missing() -> None:
+    """Without a full disk one declared drop is unclean; with one, the declared are the missing and few more."""
+    without = replace(ROW, faults={"store SIGKILL": 1, "disk full": 0}, missing=0, dropped=0)
+    assert without.clean
+    assert not replace(without, dropped=1).clean
+    assert not replace(without, missing=1).clean
+    served = replace(ROW, unanswered=0, missing=500, dropped=500)
+    assert served.clean
+    assert replace(served, dropped=503).clean, "a few reports"
+    assert not replace(served, dropped=499).clean, "one is missing undeclared"
+    assert not replace(served, dropped=600).clean, "declared, and nobody knows of what"
+    assert replace(served, dropped=600, unanswered=1).clean, "a request that had no answer had events"

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from elasticsearch import Elasticsearch
 from tests.real_store import RUN, index_prefix, open_door
 from tests.servers import ROOT, RedisServer, StoreServer
 from tests.store_proxy import PLATFORM, StoreProxy
 
+from vigie.indices.store_client import connect_store
 from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import RedisSettings, Settings, load_settings, variable_names
+from vigie.telemetry.stream import Stream
 
 pytest_plugins = ["tests.store_plugin"]
 
@@ -101,3 +104,30 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test never reads the settings of whoever runs it."""
     for name in variable_names():
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def settings(
+    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
+) -> Settings:
+    """An installation with an empty Redis and a prefix of its own in the store."""
+    return settings_for(
+        REDIS_HOST="127.0.0.1",
+        REDIS_PORT=redis_settings.redis_port,
+        ES_HOST="127.0.0.1",
+        ES_PORT=store_server.port,
+        MODEL_PATH=ROOT / "model" / "lung_cancer",
+    )
+
+
+@pytest.fixture
+def stream(settings: Settings) -> Stream:
+    """The stream of the installation."""
+    return Stream.open(settings.redis)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Elasticsearch]:
+    """A client of the store."""
+    with connect_store(settings.store) as client:
+        yield client

@@ -97,8 +97,8 @@ class RealStore:
 
     @classmethod
     def of_the_run(cls, directory: Path) -> RealStore:
-        """Start a node for this run."""
-        server = NodeServer.start(directory)
+        """Start a node for this run, which holds the indices of all of its tests: more than it would by itself."""
+        server = NodeServer.start(directory, {"cluster.max_shards_per_node": "10000"})
         return cls(server.node.url, _new_prefix(), node=server)
 
     def proxy(self, recording: Recording, port: int = 0) -> StoreProxy:

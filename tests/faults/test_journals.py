@@ -23,16 +23,16 @@ import pytest
 from tests.faults.client import Client
 from tests.logs_pipeline.events import prediction
 from tests.real_store import open_door
-from tests.servers import ROOT, RedisServer, free_port, wait_for
+from tests.servers import RedisServer, free_port, wait_for
 from tests.stack import Stack
-from tests.store_proxy import Recording, StoreProxy
+from tests.store_proxy import Recording
 from tests.telemetry.events import FILLING, die, segments
 
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.model.cohort import draw
 from vigie.schema import FeatureSchema
-from vigie.settings import MEBIBYTE, RedisSettings, Settings
+from vigie.settings import MEBIBYTE, Settings
 from vigie.telemetry import journal_reader
 from vigie.telemetry.emitter import Emitter
 from vigie.telemetry.journal import FULL, Journal
@@ -301,20 +301,6 @@ def test_a_full_journal_costs_events_by_number_and_no_answer(
         stack.stop()
 
 
-@pytest.fixture
-def install(
-    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
-) -> Settings:
-    """An installation with an empty Redis and indices of its own."""
-    return settings_for(
-        REDIS_HOST="127.0.0.1",
-        REDIS_PORT=redis_settings.redis_port,
-        ES_HOST="127.0.0.1",
-        ES_PORT=store_server.port,
-        MODEL_PATH=ROOT / "model" / "lung_cancer",
-    )
-
-
 def journal_of(settings: Settings, count: int) -> Journal:
     """A journal with `count` answered predictions in it, for a process to leave behind."""
     journal = Journal.create(settings.api.vigie_home, "api", settings.journal)
@@ -344,13 +330,13 @@ def stored_numbers(store_url: str) -> Iterator[Stored]:
 
 
 def test_what_a_crash_of_the_machine_took_is_in_the_ledger(
-    install: Settings, stored_numbers: Stored, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, stored_numbers: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal without its last page after a restart of the machine: what is whole is indexed, the lost end
     is declared up to what was promised, the producer is closed, and the ledger balances."""
-    journal = journal_of(install, 60)
+    journal = journal_of(settings, 60)
     die(journal)
-    (path,) = segments(install.api.vigie_home)
+    (path,) = segments(settings.api.vigie_home)
     content = path.read_bytes()
     end = content.rindex(MARKER) // mmap.PAGESIZE * mmap.PAGESIZE  # the page in which the last one begins
     last = max(
@@ -359,45 +345,45 @@ def test_what_a_crash_of_the_machine_took_is_in_the_ledger(
     )
     path.write_bytes(content[:end] + bytes(len(content) - end))
     monkeypatch.setattr("vigie.telemetry.dead_journal.boot_id", lambda: "the next start")
-    summary = run_once(install)
+    summary = run_once(settings)
     assert summary.complete
-    found = stored_numbers(install, journal.producer)
+    found = stored_numbers(settings, journal.producer)
     assert found == list(range(1, len(found) + 1))
     assert len(found) in (last - 1, last)  # the one before the page may reach into it
-    state = Stream.open(install.redis).ledger.producer(journal.producer)
+    state = Stream.open(settings.redis).ledger.producer(journal.producer)
     assert state.gaps == (Gap(len(found) + 1, 60, DAMAGED), Gap(61, LEAST_AHEAD, CRASHED))
     assert state.closed == LEAST_AHEAD
-    report = verify(install)
+    report = verify(settings)
     assert report.problems == ()
     totals = report.as_dict()["totals"]
     assert (totals["indexed"], totals["dropped"]) == (len(found), LEAST_AHEAD - len(found))
 
 
 def test_a_redis_that_lost_everything_gets_what_the_journals_still_have(
-    install: Settings, stored_numbers: Stored
+    settings: Settings, stored_numbers: Stored
 ) -> None:
     """FLUSHALL under a living producer: its journal is shipped again, what was only in Redis reaches the store,
     what was stored before is there once, and the ledger balances."""
-    emitter = Emitter.start(install, "api")
+    emitter = Emitter.start(settings, "api")
     producer = emitter.status().producer
     emitter.emit_many([prediction(n) for n in range(1, 201)])  # type: ignore[misc]  # as above
     wait_for(lambda: emitter.status().backlog == 0, 60, "everything to be shipped")
-    assert run_once(install).counts.indexed == 200
+    assert run_once(settings).counts.indexed == 200
     emitter.emit_many([prediction(n) for n in range(201, 251)])  # type: ignore[misc]
     wait_for(lambda: emitter.status().backlog == 0, 60, "everything to be shipped")
-    stream = Stream.open(install.redis)
+    stream = Stream.open(settings.redis)
     stream.client.flushall()  # with 50 events in it that are nowhere else but in the journal
     emitter.emit(prediction(251))  # type: ignore[arg-type]
     wait_for(lambda: stream.length() == 251, 60, "the journal to be shipped again")
-    assert run_once(install).complete
-    assert stored_numbers(install, producer) == list(range(1, 252))
+    assert run_once(settings).complete
+    assert stored_numbers(settings, producer) == list(range(1, 252))
     emitter.stop(20)
-    assert verify(install).problems == ()
+    assert verify(settings).problems == ()
 
 
 def test_what_redis_forgot_and_no_journal_has_is_named(
     settings_for: Callable[..., Settings],
-    install: Settings,
+    settings: Settings,
     stored_numbers: Stored,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -405,23 +391,23 @@ def test_what_redis_forgot_and_no_journal_has_is_named(
     whose account is lost instead of balancing."""
     monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
     emitter = Emitter.start(
-        install.model_copy(update={"journal": settings_for(JOURNAL_MAX_BYTES=MEBIBYTE).journal}), "api"
+        settings.model_copy(update={"journal": settings_for(JOURNAL_MAX_BYTES=MEBIBYTE).journal}), "api"
     )
     producer = emitter.status().producer
     for number in range(1, 41):
         emitter.emit(prediction(number, exception=FILLING))  # type: ignore[arg-type]  # as above
     wait_for(lambda: emitter.status().backlog == 0, 60, "everything to be shipped")
-    assert run_once(install).counts.indexed == 40
-    stream = Stream.open(install.redis)
+    assert run_once(settings).counts.indexed == 40
+    stream = Stream.open(settings.redis)
     stream.client.flushall()
     emitter.emit(prediction(41))  # type: ignore[arg-type]
     wait_for(lambda: 41 in numbers_in(stream), 60, "the rest of the journal to be shipped again")
     emitter.stop(20)
-    assert run_once(install).complete
-    assert stored_numbers(install, producer) == list(range(1, 42))
+    assert run_once(settings).complete
+    assert stored_numbers(settings, producer) == list(range(1, 42))
     first = min(numbers_in(stream))
     assert 1 < first < 40
-    problems = verify(install).problems
+    problems = verify(settings).problems
     assert [problem for problem in problems if producer in problem and f"1–{first - 1}" in problem] != []
 
 
@@ -457,12 +443,12 @@ def cut_the_end(directory: Path) -> None:
     os.truncate(newest, size - 20_000)
 
 
-def test_a_journal_elsewhere_is_not_seen(install: Settings, settings_for: Callable[..., Settings]) -> None:
+def test_a_journal_elsewhere_is_not_seen(settings: Settings, settings_for: Callable[..., Settings]) -> None:
     """Who verifies under another VIGIE_HOME, as on another machine, counts only what Redis and store know."""
-    die(journal_of(install, 5))
-    elsewhere = install.model_copy(
-        update={"api": settings_for(VIGIE_HOME=install.api.vigie_home / "elsewhere").api}
+    die(journal_of(settings, 5))
+    elsewhere = settings.model_copy(
+        update={"api": settings_for(VIGIE_HOME=settings.api.vigie_home / "elsewhere").api}
     )
     run_once(elsewhere)
-    seen = [verify(where).as_dict()["totals"] for where in (elsewhere, install)]
+    seen = [verify(where).as_dict()["totals"] for where in (elsewhere, settings)]
     assert [(totals["produced"], totals["pending"]) for totals in seen] == [(0, 0), (5, 5)]

@@ -7,30 +7,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from loguru import logger
 from tests.logs_pipeline.events import PRODUCER, predictions
-from tests.servers import ROOT, RedisServer, wait_for
-from tests.store_proxy import StoreProxy
+from tests.servers import RedisServer, wait_for
 
 from vigie.ledger.proof import LedgerError
 from vigie.ledger.report import Report
 from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.pipeline import run_once
-from vigie.settings import RedisSettings, Settings
+from vigie.settings import Settings
 from vigie.telemetry.stream import Stream
-
-
-@pytest.fixture
-def settings(
-    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
-) -> Settings:
-    """An installation with an empty Redis and a prefix of its own in the store."""
-    return settings_for(
-        REDIS_HOST="127.0.0.1",
-        REDIS_PORT=redis_settings.redis_port,
-        ES_HOST="127.0.0.1",
-        ES_PORT=store_server.port,
-        MODEL_PATH=ROOT / "model" / "lung_cancer",
-    )
 
 
 @pytest.fixture

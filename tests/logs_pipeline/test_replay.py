@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from elasticsearch import Elasticsearch
 from tests.logs_pipeline.events import PRODUCER, predictions
-from tests.servers import ROOT
-from tests.store_proxy import StoreProxy
 
-from vigie.indices.store_client import connect_store
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.dead_letters import Replayed, discard, replay
 from vigie.logs_pipeline.pipeline import run_once
-from vigie.settings import RedisSettings, Settings
+from vigie.settings import Settings
 from vigie.telemetry.stream import Record, Stream
 
 MESSAGE_INDEX = "ml-api-message-2026.11.20"
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 """A day after the events: nothing of theirs is expired."""
-
-
-@pytest.fixture
-def settings(
-    redis_settings: RedisSettings, store_server: StoreProxy, settings_for: Callable[..., Settings]
-) -> Settings:
-    """An installation with an empty Redis and a prefix of its own in the store."""
-    return settings_for(
-        REDIS_HOST="127.0.0.1",
-        REDIS_PORT=redis_settings.redis_port,
-        ES_HOST="127.0.0.1",
-        ES_PORT=store_server.port,
-        MODEL_PATH=ROOT / "model" / "lung_cancer",
-    )
-
-
-@pytest.fixture
-def stream(settings: Settings) -> Stream:
-    """The stream of the installation."""
-    return Stream.open(settings.redis)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Elasticsearch]:
-    """A client of the store."""
-    with connect_store(settings.store) as client:
-        yield client
 
 
 @pytest.fixture

@@ -280,6 +280,8 @@ def performance_page() -> str:
         title = (ast.get_docstring(script) or "").partition(": `")[0].partition("\n")[0].rstrip(".")
         parts.append(f"\n## {title}\n\n`{kept['command']}` on {kept['machine']}, {kept['day']}:\n\n")
         parts += [f"{line}\n" for line in kept["table"]]
+        if "remark" in kept:  # put there by hand: what a reader of the figures has to know
+            parts.append(f"\n{kept['remark']}\n")
     return "".join(parts)
 
 

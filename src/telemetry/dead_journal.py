@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from vigie.telemetry.framing import Run
 from vigie.telemetry.journal_home import HeldFolder, take_dead_folders
 from vigie.telemetry.journal_promise import boot_id
 from vigie.telemetry.journal_reader import CRASHED, DAMAGED, JournalReader
 from vigie.telemetry.journal_segment import Segment
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.stream_types import Gap
 
 
 class DeadJournal:
@@ -43,8 +44,8 @@ class DeadJournal:
         """Highest number that is shipped; once `read` returns nothing, the producer's last."""
         return self._reader.shipped
 
-    def read(self, limit: int) -> list[Record | Gap]:
-        """Return up to `limit` items not shipped yet, in order (`JournalReader.read`)."""
+    def read(self, limit: int) -> list[Run | Gap]:
+        """Return up to `limit` events not shipped yet, in order (`JournalReader.read`)."""
         return self._reader.read(limit) if self._segments else []
 
     def advance(self, high: int) -> None:

@@ -8,8 +8,9 @@ from typing import BinaryIO, Protocol
 
 import orjson
 
+from vigie.telemetry.framing import Run
 from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_types import Gap, Record, Written
+from vigie.telemetry.stream_types import Gap, Written
 
 
 class Destination(Protocol):
@@ -18,7 +19,7 @@ class Destination(Protocol):
     def register(self, producer: str, attributes: Mapping[str, str]) -> None:
         """Make a producer known."""
 
-    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
+    def write(self, producer: str, items: Sequence[Run | Gap], known: int = 0) -> Written:
         """Take a producer's next items, unless what it had up to number `known` is lost (`Stream.write`)."""
 
     def high(self, producer: str) -> int | None:
@@ -45,13 +46,17 @@ class StandardOutput:
     def register(self, producer: str, attributes: Mapping[str, str]) -> None:
         """Nothing: each line names its producer."""
 
-    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:  # noqa: ARG002
+    def write(self, producer: str, items: Sequence[Run | Gap], known: int = 0) -> Written:  # noqa: ARG002
         """Write the items as lines and flush. Raises OSError when nobody reads any more."""
-        lines = [item.event if isinstance(item, Record) else _gap_line(producer, item) for item in items]
+        lines: list[bytes] = []
+        for item in items:
+            if isinstance(item, Gap):
+                lines.append(_gap_line(producer, item))
+            else:
+                lines += [record.event for record in item.records()]
         self._output.write(b"".join(line + b"\n" for line in lines))
         self._output.flush()
-        last = items[-1]
-        return Written(last.number if isinstance(last, Record) else last.last, len(lines), full=False)
+        return Written(items[-1].last, len(lines), full=False)
 
     def high(self, producer: str) -> int | None:  # noqa: ARG002 - the protocol's name
         """Return None: what was written is not remembered."""

@@ -17,11 +17,13 @@ from loguru import logger
 
 from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.destination import Destination
+from vigie.telemetry.framing import Run
 from vigie.telemetry.journal import Journal
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.observer import ThreadMeter
+from vigie.telemetry.stream_types import Gap
 
 PAGE: Final = 500
-"""Most items in one call."""
+"""Most events in one call."""
 POLL_SECONDS: Final = 0.02
 """Pause when there is nothing to ship: what an event waits at most at low rates."""
 FULL_SECONDS: Final = 0.25
@@ -41,8 +43,8 @@ class Shippable(Protocol):
     producer: str
     attributes: dict[str, str]
 
-    def read(self, limit: int) -> list[Record | Gap]:
-        """Return the next items."""
+    def read(self, limit: int) -> list[Run | Gap]:
+        """Return the next events and gaps."""
 
     def advance(self, high: int) -> None:
         """Take note of what is shipped."""
@@ -85,19 +87,20 @@ class Shipment:
         self._agreed = False
 
     def ship(self) -> int:
-        """Ship up to 500 items; return how many. Raises redis.RedisError or OSError."""
+        """Ship up to 500 events; return how many numbers that were. Raises redis.RedisError or OSError."""
         if not self._agreed:
             self.agree()
         items = self.journal.read(PAGE)
         if not items:
             return 0
         written = self._destination.write(self.journal.producer, items, self.high)
+        numbers = sum(item.size for item in items)
         if written.high < self.high:  # it lost what it had, behind a connection that never broke
             self.agree()
-            return len(items)
+            return numbers
         self.high, self.full = written.high, written.full
         self.journal.advance(written.high)
-        return len(items)
+        return numbers
 
     def close_producer(self, last: int) -> None:
         """Declare the producer's last number. Raises redis.RedisError."""
@@ -138,6 +141,8 @@ class Flusher(threading.Thread):
         """What is wrong with the destination; None while it answers."""
         self.finished = False
         """Whether everything was shipped and the producer closed."""
+        self.meter = ThreadMeter()
+        """CPU time of this thread; a turn that shipped nothing of this process's is upkeep."""
         self._journal = journal
         self._own = Shipment(journal, destination)
         self._destination = destination
@@ -158,7 +163,10 @@ class Flusher(threading.Thread):
         """Ship until `stop`, then what is left within its grace time."""
         try:
             while not self._stopping.is_set():
-                self._stopping.wait(self._turn(self._ship_all))
+                shipped = self._journal.shipped
+                pause = self._turn(self._ship_all)
+                self.meter.turned(worked=self._journal.shipped != shipped)
+                self._stopping.wait(pause)
             self._finish()
         finally:
             for journal, _ in self._adopted:

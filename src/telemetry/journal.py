@@ -22,13 +22,14 @@ from loguru import logger
 
 from vigie.settings import JournalSettings
 from vigie.telemetry.event import Event, abridged, storable
+from vigie.telemetry.framing import RECORD, Run, frame
 from vigie.telemetry.ids import iso_timestamp, new_producer_id
 from vigie.telemetry.journal_files import JournalFiles, segment_size
 from vigie.telemetry.journal_home import HeldFolder, make_folder
 from vigie.telemetry.journal_promise import Promise, boot_id
 from vigie.telemetry.journal_reader import JournalReader
-from vigie.telemetry.journal_segment import HEADER_BYTES, RECORD, Segment, frame
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
+from vigie.telemetry.stream_types import Gap
 
 LARGEST_EVENT_BYTES: Final = 1024 * 1024
 """A larger event is abridged."""
@@ -72,7 +73,7 @@ class Journal:
         self._segments = deque([self._files.make()])
         self._promise = Promise()
         self._renew_promise()
-        self._reader = JournalReader(self._segments, self._lock)
+        self._reader = JournalReader(self._segments, self._lock, trusted=True)
         _living.add(self)
 
     @classmethod
@@ -200,8 +201,8 @@ class Journal:
             stuck = self._files.fault is not None or len(self._segments) >= self._most_segments
             return not (self._closed or (dropping and stuck))
 
-    def read(self, limit: int) -> list[Record | Gap]:
-        """Return up to `limit` items not shipped yet, in order (`JournalReader.read`)."""
+    def read(self, limit: int) -> list[Run | Gap]:
+        """Return up to `limit` events not shipped yet, in order (`JournalReader.read`)."""
         return self._reader.read(limit)
 
     def advance(self, high: int) -> None:

@@ -10,15 +10,14 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Final, NamedTuple
 
-from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.framing import Run
+from vigie.telemetry.journal_segment import ALL, HEADER_BYTES, READ_BYTES, Segment, StoredRun
+from vigie.telemetry.stream_types import Gap
 
 DAMAGED: Final = "journal damaged"
 """Reason of a gap that is found, not declared: numbers whose records do not hold their checksum."""
 CRASHED: Final = "lost with the machine, at most"
 """Reason of the gap behind the last record after a crash of the machine: up to what was promised."""
-READ_BYTES: Final = 4 * 1024 * 1024
-"""Most bytes of events returned at once, whatever their number."""
 KEEP_SECONDS: Final = 3.0
 """How long a shipped file stays: a Redis whose machine crashed comes back without its last second or two
 (appendfsync everysec), and is given them again."""
@@ -37,7 +36,8 @@ class JournalReader:
     `segments` is shared with the journal: appended to by the writer, taken off here once shipped, oldest
     first, and deleted some seconds later. The last one always stays. `lock` is held to look at what the
     writer changes. `ends` are (number, reason): what is missing up to that number is a gap for that reason,
-    also behind the last record.
+    also behind the last record. A journal that is `trusted`, being this process's own, is not looked through
+    for damage.
     """
 
     def __init__(
@@ -46,12 +46,15 @@ class JournalReader:
         lock: AbstractContextManager[object] | None = None,
         shipped: int = 0,
         ends: Sequence[tuple[int, str]] = (),
+        *,
+        trusted: bool = False,
     ) -> None:
         self.shipped = shipped
         """Highest number that needs no shipping any more."""
         self._segments = segments
         self._lock = lock if lock is not None else threading.Lock()
         self._ends = ends
+        self._trusted = trusted
         self._retired: deque[tuple[float, Segment]] = deque()
         """Files wholly shipped, oldest first, with the time until which they stay."""
         self._offset = HEADER_BYTES  # in the oldest segment
@@ -62,21 +65,21 @@ class JournalReader:
         """Bytes of records in the oldest segment that are shipped."""
         return self._offset - HEADER_BYTES
 
-    def read(self, limit: int) -> list[Record | Gap]:
-        """Return up to `limit` items not shipped yet, in order of their numbers, without gap between them.
+    def read(self, limit: int) -> list[Run | Gap]:
+        """Return up to `limit` events not shipped yet, in order of their numbers, without gap between them.
 
         Numbers that should be there and are not come as a Gap. The same items come again until `advance`.
         """
         self.let_go()
-        items: list[Record | Gap] = []
-        size = 0
-        for item, position in self.walk():
-            items.append(item)
-            last, length = (item.number, len(item.event)) if isinstance(item, Record) else (item.last, 0)
-            self._read_up_to = (last, position)
-            size += length
-            if len(items) >= limit or size >= READ_BYTES:
+        items: list[Run | Gap] = []
+        room = READ_BYTES
+        for found, position in self.walk(limit):
+            events, size = (1, 0) if isinstance(found, Gap) else (found.events, found.size)
+            limit, room = limit - events, room - size
+            if items and (limit < 0 or room < 0):
                 break
+            items.append(found if isinstance(found, Gap) else position.segment.run(found))
+            self._read_up_to = (found.last, position)
         return items
 
     def advance(self, high: int) -> None:
@@ -105,10 +108,10 @@ class JournalReader:
         with self._lock:
             while self._retired:
                 self._segments.appendleft(self._retired.pop()[1])
-            records = (each.records(HEADER_BYTES, each.used) for each in tuple(self._segments))
-        first = next(chain.from_iterable(records), None)
-        if first is not None and first.number <= self.shipped:
-            self.shipped = max(high, first.number - 1)
+            runs = (each.runs(HEADER_BYTES, each.used, most=1) for each in tuple(self._segments))
+        oldest = next(chain.from_iterable(runs), None)
+        if oldest is not None and oldest.first <= self.shipped:
+            self.shipped = max(high, oldest.first - 1)
         self._offset, self._read_up_to = HEADER_BYTES, None
 
     @property
@@ -127,22 +130,19 @@ class JournalReader:
             needed -= 1
             segment.delete()
 
-    def walk(self) -> Iterator[tuple[Record | Gap, Position]]:
-        """Yield what is not shipped yet, in order, each item with the place behind it."""
+    def walk(self, most: int = ALL) -> Iterator[tuple[StoredRun | Gap, Position]]:
+        """Yield what is not shipped yet, in order, each with the place behind it; runs of at most `most`."""
         expected = self.shipped + 1
         offset = self._offset
         with self._lock:
             extents = [(segment, segment.used, segment.gap) for segment in self._segments]
         for segment, used, gap in extents:
-            for record in segment.records(offset, used):
-                if record.number < expected:
-                    continue
-                position = Position(segment, record.end)
-                if record.number > expected:
-                    yield Gap(expected, record.number - 1, DAMAGED), Position(segment, offset)
-                offset = record.end
-                yield Record(record.number, record.event), position
-                expected = record.number + 1
+            for run in segment.runs(offset, used, after=expected - 1, most=most, trusted=self._trusted):
+                if run.first > expected:
+                    yield Gap(expected, run.first - 1, DAMAGED), Position(segment, offset)
+                offset = run.end
+                yield run, Position(segment, offset)
+                expected = run.last + 1
             if gap is not None and gap.last >= expected:
                 if gap.first > expected:
                     yield Gap(expected, gap.first - 1, DAMAGED), Position(segment, offset)
@@ -158,8 +158,8 @@ class JournalReader:
         if self._read_up_to is not None and self._read_up_to[0] == high:
             return self._read_up_to[1]
         found: Position | None = None
-        for item, position in self.walk():
-            if (item.number if isinstance(item, Record) else item.last) > high:
+        for item, position in self.walk(most=1):
+            if item.last > high:
                 break
             found = position
         return found
@@ -167,7 +167,8 @@ class JournalReader:
     def _done(self, segment: Segment) -> bool:
         if segment.gap is not None and segment.gap.last > self.shipped:
             return False
-        return all(record.number <= self.shipped for record in segment.records(self._offset, segment.used))
+        left = segment.runs(self._offset, segment.used, after=self.shipped, most=1, trusted=self._trusted)
+        return next(left, None) is None
 
     def _retire_oldest(self) -> None:
         with self._lock:

@@ -1,14 +1,10 @@
 """One file of a journal: a page of header, then records, mapped into memory.
 
-A record is a marker, a checksum, a length, the event's number and its JSON text. It counts only when
-the checksum holds, so what a killed process or a crashed machine left half written is recognised and
-never shipped. The marker's first byte cannot occur in UTF-8: behind a damaged record the next sound one
-is found by searching.
-
-Layout of the header: magic (8 bytes), highest number shipped (8), two slots for the gap behind the last
-record (64 each, written in turn so that one is always sound), highest number in this file (8), number up
-to which a crash of the machine may have cost events (8), from 256 on length, checksum and JSON of the
-producer's attributes. A number in the header has its checksum beside it; both are stored at once.
+The records are framed (`framing`). Layout of the header: magic (8 bytes), highest number shipped (8), two
+slots for the gap behind the last record (64 each, written in turn so that one is always sound), highest
+number in this file (8), number up to which a crash of the machine may have cost events (8), from 256 on
+length, checksum and JSON of the producer's attributes. A number in the header has its checksum beside it;
+both are stored at once.
 """
 
 from __future__ import annotations
@@ -24,13 +20,14 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from vigie.telemetry.framing import MARKER, RECORD, Run, checksum
 from vigie.telemetry.stream_types import Gap
 
 MAGIC: Final = b"VIGIEJ1\0"
-MARKER: Final = b"\xf5VJ1"
-RECORD: Final = struct.Struct("<4sIIQ")
-"""Marker, checksum, length of the event, number of the event."""
 HEADER_BYTES: Final = mmap.PAGESIZE
+READ_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of records read at once, whatever their number."""
+ALL: Final = 1 << 62
 REASON_BYTES: Final = 32
 """Longest reason of a gap."""
 
@@ -46,22 +43,23 @@ _ATTRIBUTES: Final = struct.Struct("<II")
 _ATTRIBUTES_AT: Final = 256
 
 
-class StoredRecord(NamedTuple):
-    """A record as read; `end` is the offset behind it."""
+class StoredRun(NamedTuple):
+    """Records that lie one behind the other under the numbers `first` to `last`, and where they lie."""
 
-    number: int
-    event: bytes
+    first: int
+    last: int
+    start: int
     end: int
 
+    @property
+    def events(self) -> int:
+        """How many it holds."""
+        return self.last - self.first + 1
 
-def frame(number: int, event: bytes) -> bytes:
-    """Return the head that `event` is stored behind."""
-    return RECORD.pack(MARKER, checksum(number, event), len(event), number)
-
-
-def checksum(number: int, event: bytes) -> int:
-    """Return the CRC-32 of the text, begun with the number, so that a change of either shows."""
-    return zlib.crc32(event, (number ^ number >> 32) & 0xFFFFFFFF)
+    @property
+    def size(self) -> int:
+        """Bytes they take."""
+        return self.end - self.start
 
 
 def _mark_checksum(number: int) -> int:
@@ -211,20 +209,41 @@ class Segment:
         found: dict[str, str] = orjson.loads(about)
         return found
 
-    def records(self, start: int, end: int) -> Iterator[StoredRecord]:
-        """Yield the sound records between two offsets; what is damaged is passed over."""
+    def runs(
+        self, start: int, end: int, *, after: int = 0, most: int = ALL, trusted: bool = False
+    ) -> Iterator[StoredRun]:
+        """Yield the sound records above number `after` between two offsets, those without a hole together.
+
+        A run has at most `most` records and about READ_BYTES. What is damaged is passed over; with `trusted`,
+        which is for what this process wrote itself, nobody looks for damage.
+        """
+        record_at = self._written_at if trusted else self._sound_at
+        first = last = began = 0
         offset = start
         while True:
-            found = self._record_at(offset, end)
-            if found is not None:
-                yield found
-                offset = found.end
+            found = record_at(offset, end)
+            number, stop = found or (0, offset)
+            full = first and (last - first + 1 >= most or offset - began >= READ_BYTES)
+            if first and (full or number != last + 1):
+                yield StoredRun(first, last, began, offset)
+                first, after = 0, last
+            if found is None:
+                offset = self._mapping.find(MARKER, offset + 1, end)
+                if offset < 0:
+                    return
                 continue
-            offset = self._mapping.find(MARKER, offset + 1, end)
-            if offset < 0:
-                return
+            if number > after:
+                if not first:
+                    first, began = number, offset
+                last = number
+            offset = stop
 
-    def _record_at(self, offset: int, end: int) -> StoredRecord | None:
+    def run(self, stored: StoredRun) -> Run:
+        """Return a copy of the records of `stored`."""
+        return Run(stored.first, stored.last, self._mapping[stored.start : stored.end])
+
+    def _sound_at(self, offset: int, end: int) -> tuple[int, int] | None:
+        """Return the number of the record at `offset`, and the offset behind it; None for a damaged one."""
         start = offset + RECORD.size
         if start > end:
             return None
@@ -232,10 +251,13 @@ class Segment:
         stop = start + length
         if marker != MARKER or length == 0 or stop > end:  # the checksum of nothing would hold
             return None
-        event = self._mapping[start:stop]
-        if checksum(number, event) != stored:
+        return (number, stop) if checksum(number, self._mapping[start:stop]) == stored else None
+
+    def _written_at(self, offset: int, end: int) -> tuple[int, int] | None:
+        if offset >= end:
             return None
-        return StoredRecord(number, event, stop)
+        _, _, length, number = RECORD.unpack_from(self._mapping, offset)
+        return number, offset + RECORD.size + length
 
     def sync(self) -> None:
         """Bring what was written since the last time to the disk.

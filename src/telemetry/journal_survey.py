@@ -64,7 +64,8 @@ def _found(segments: Iterable[Segment], _: int) -> tuple[list[int], list[Gap]]:
     """Return what is there. What is not may be on its way: the process may be writing and removing."""
     numbers: list[int] = []
     for segment in segments:
-        numbers += [record.number for record in segment.records(HEADER_BYTES, segment.size)]
+        for run in segment.runs(HEADER_BYTES, segment.size):
+            numbers += range(run.first, run.last + 1)
     return numbers, [segment.gap for segment in segments if segment.gap is not None]
 
 
@@ -76,7 +77,7 @@ def _lost_and_found(segments: deque[Segment], shipped: int) -> tuple[list[int], 
         if isinstance(item, Gap):
             gaps.append(item)
         else:
-            numbers.append(item.number)
+            numbers += range(item.first, item.last + 1)
     return numbers, gaps
 
 

@@ -20,6 +20,7 @@ from redis.retry import Retry
 from vigie.settings import RedisSettings
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.dead_letters import DeadLetter
+from vigie.telemetry.framing import Record, Run
 from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.ledger_state import LedgerState, ProducerState, Totals
 from vigie.telemetry.stream_group import PAGE, ConsumerGroup
@@ -30,7 +31,6 @@ from vigie.telemetry.stream_types import (
     Cleared,
     Gap,
     Pending,
-    Record,
     StreamEntry,
     Verdict,
     Worker,
@@ -46,6 +46,7 @@ __all__ = [
     "Pending",
     "ProducerState",
     "Record",
+    "Run",
     "State",
     "Stream",
     "StreamEntry",
@@ -106,8 +107,8 @@ class Stream(ConsumerGroup):
                 pipe.hset(keys.producer_key(producer), name, value)
             pipe.execute()
 
-    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
-        """Add a producer's next events, in order, and record what it dropped (at most 500 a call).
+    def write(self, producer: str, items: Sequence[Run | Record | Gap], known: int = 0) -> Written:
+        """Add a producer's next events, in order, and record what it dropped (some 500 events a call).
 
         Numbers up to the producer's `high` are skipped, so that sending again after a lost answer
         writes nothing twice. With a `high` below `known` Redis has lost what it had: then nothing is
@@ -115,13 +116,10 @@ class Stream(ConsumerGroup):
         """
         arguments: list[str | bytes | int] = [producer, self._max_entries, known]
         for item in items:
-            if isinstance(item, Record):
-                _check_number(item.number)
-                arguments += ("r", item.number, item.event)
-            else:
-                _check_number(item.first)
-                _check_number(item.last)
-                arguments += ("g", item.first, item.last, item.reason)
+            first, last = (item.number,) * 2 if isinstance(item, Record) else (item.first, item.last)
+            _check_number(first)
+            _check_number(last)
+            arguments += ("g", first, last, item.reason) if isinstance(item, Gap) else ("r", item.framed)
         own = [keys.producer_key(producer), keys.gaps_key(producer)]
         high, written, full = self._write(keys=[STREAM, *own, keys.PRODUCERS, keys.TOTALS], args=arguments)
         return Written(high=int(high), written=int(written), full=bool(full))

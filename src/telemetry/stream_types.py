@@ -12,14 +12,6 @@ from vigie.telemetry.stream_keys import State
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One event to write; `event` is its JSON text, which already holds producer and number."""
-
-    number: int
-    event: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Gap:
     """Numbers `first` to `last` (both included) that the producer dropped, and why."""
 

@@ -1,7 +1,7 @@
 -- Adds a producer's next events to the stream, once each.
 -- KEYS: stream, producer hash, gaps hash, set of producers, totals
 -- ARGV: producer, most entries not yet settled, number up to which all were written before, then per item
---       "r", number, event  or  "g", first, last, reason
+--       "r", framed events (framing.py)  or  "g", first, last, reason
 -- Returns {high, entries added, 1 when the bound was reached}; nothing is added when what was written
 -- before is not here any more, so that the writer can go back to it
 local producer, bound = ARGV[1], tonumber(ARGV[2])
@@ -17,17 +17,25 @@ redis.call('SADD', KEYS[4], producer)
 local at = 4
 while at <= #ARGV do
   if ARGV[at] == 'r' then
-    local number = tonumber(ARGV[at + 1])
-    if number > high then
-      if written >= room then
-        full = 1
-        break
+    local framed, place = ARGV[at + 1], 1
+    while place <= #framed and full == 0 do
+      local length, number = struct.unpack('<I4I4', framed, place + 8)
+      place = place + 20 + length
+      if number > high then
+        if written >= room then
+          full = 1
+        else
+          local event = framed:sub(place - length, place - 1)
+          redis.call('XADD', KEYS[1], '*', 'producer', producer, 'number', number, 'event', event)
+          high = number
+          written = written + 1
+        end
       end
-      redis.call('XADD', KEYS[1], '*', 'producer', producer, 'number', ARGV[at + 1], 'event', ARGV[at + 2])
-      high = number
-      written = written + 1
     end
-    at = at + 3
+    if full == 1 then
+      break
+    end
+    at = at + 2
   else
     local first, last = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     if last > high then

@@ -35,11 +35,11 @@ from vigie.schema import FeatureSchema
 from vigie.settings import MEBIBYTE, Settings
 from vigie.telemetry import journal_reader
 from vigie.telemetry.emitter import Emitter
+from vigie.telemetry.framing import MARKER
 from vigie.telemetry.journal import FULL, Journal
 from vigie.telemetry.journal_files import NO_ROOM
 from vigie.telemetry.journal_promise import LEAST_AHEAD
 from vigie.telemetry.journal_reader import CRASHED, DAMAGED
-from vigie.telemetry.journal_segment import MARKER
 from vigie.telemetry.stream import Stream
 from vigie.telemetry.stream_types import Gap
 

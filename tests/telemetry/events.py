@@ -13,8 +13,10 @@ import orjson
 from vigie.settings import MEBIBYTE, JournalSettings
 from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.event import Event
+from vigie.telemetry.framing import Record, Run
 from vigie.telemetry.journal import Journal
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
+from vigie.telemetry.stream_types import Gap
 
 FILLING = "x" * 10_000
 """Twelve events of this size fill a segment of 128 KiB."""
@@ -46,9 +48,21 @@ def drain(journal: Journal | DeadJournal, page: int = 500) -> list[Record | Gap]
     """Return everything not shipped yet, taking note of each page as shipped."""
     found: list[Record | Gap] = []
     while items := journal.read(page):
-        found += items
-        last = items[-1]
-        journal.advance(last.number if isinstance(last, Record) else last.last)
+        found += unpacked(items)
+        journal.advance(items[-1].last)
+    return found
+
+
+def read(journal: Journal | DeadJournal, limit: int) -> list[Record | Gap]:
+    """Return the next events and gaps, one by one."""
+    return unpacked(journal.read(limit))
+
+
+def unpacked(items: Iterable[Run | Gap]) -> list[Record | Gap]:
+    """Return the events of the items one by one, and the gaps between them."""
+    found: list[Record | Gap] = []
+    for item in items:
+        found += [item] if isinstance(item, Gap) else item.records()
     return found
 
 
@@ -58,6 +72,12 @@ def numbers(items: Iterable[Record | Gap]) -> list[int]:
     for item in items:
         found += [item.number] if isinstance(item, Record) else range(item.first, item.last + 1)
     return found
+
+
+def records(segment: Segment) -> list[tuple[Record, int]]:
+    """Return the sound records of a segment one by one, each with the offset behind it."""
+    runs = segment.runs(HEADER_BYTES, segment.used, most=1)
+    return [(record, run.end) for run in runs for record in segment.run(run).records()]
 
 
 def messages(items: Iterable[Record | Gap]) -> list[str]:

@@ -14,6 +14,7 @@ from tests.telemetry.events import (
     event,
     gaps,
     numbers,
+    read,
     recovered,
     segments,
     small_journal,
@@ -42,7 +43,7 @@ def test_recovery_leaves_out_what_was_shipped(tmp_path: Path) -> None:
     """The mark of what is shipped survives the process, over segments too."""
     journal = small_journal(tmp_path)
     journal.append([event(n, filling=FILLING) for n in range(40)])
-    journal.read(30)
+    read(journal, 30)
     journal.advance(30)
     die(journal)
     dead = recovered(tmp_path)
@@ -61,7 +62,7 @@ def test_damage_in_the_middle_is_declared(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content.replace(b"event-7", b"event-?").replace(b"event-8", b"event-?"))
     dead = recovered(tmp_path)
-    items = dead.read(500)
+    items = read(dead, 500)
     assert gaps(items) == [Gap(7, 8, DAMAGED)]
     assert numbers(items) == list(range(1, 21))
     assert numbers(drain(dead, page=3)) == list(range(1, 21))
@@ -89,7 +90,7 @@ def test_an_empty_folder_is_a_journal_without_events(tmp_path: Path) -> None:
     segments(tmp_path)[0].unlink()
     dead = recovered(tmp_path)
     dead.rewind(0)
-    assert (dead.read(10), dead.attributes, dead.shipped) == ([], {}, 0)
+    assert (read(dead, 10), dead.attributes, dead.shipped) == ([], {}, 0)
     dead.advance(5)
     assert dead.shipped == 5
     dead.close(delete=True)

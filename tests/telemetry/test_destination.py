@@ -10,8 +10,9 @@ import pytest
 
 from vigie.settings import RedisSettings
 from vigie.telemetry.destination import RedisDestination, StandardOutput
+from vigie.telemetry.framing import Record, Run
 from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_types import Gap, Record, Written
+from vigie.telemetry.stream_types import Gap, Written
 
 
 def test_events_are_lines_and_gaps_say_so() -> None:
@@ -19,7 +20,7 @@ def test_events_are_lines_and_gaps_say_so() -> None:
     output = io.BytesIO()
     destination = StandardOutput(output)
     destination.register("p", {"role": "api"})
-    written = destination.write("p", [Record(1, b'{"a":1}'), Gap(2, 4, "journal full")])
+    written = destination.write("p", [Run.of([Record(1, b'{"a":1}')]), Gap(2, 4, "journal full")])
     destination.close_producer("p", 4)
     assert written == Written(high=4, written=2, full=False)
     assert destination.high("p") is None
@@ -27,12 +28,14 @@ def test_events_are_lines_and_gaps_say_so() -> None:
     assert first == b'{"a":1}'
     gap = {"producer": "p", "first": 2, "last": 4, "reason": "journal full"}
     assert orjson.loads(second) == {"dropped": gap}
-    assert destination.write("p", [Record(5, b"{}")]).high == 5
+    assert destination.write("p", [Run.of([Record(5, b"{}"), Record(6, b"{}")])]).high == 6
 
 
 def test_standard_output_is_the_default(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Without another place the lines go to the process's standard output."""
-    StandardOutput(sys.__stdout__.buffer if sys.__stdout__ else None).write("p", [Record(1, b'{"a":1}')])
+    StandardOutput(sys.__stdout__.buffer if sys.__stdout__ else None).write(
+        "p", [Run.of([Record(1, b'{"a":1}')])]
+    )
     assert capfdbinary.readouterr().out == b'{"a":1}\n'
 
 

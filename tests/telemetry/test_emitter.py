@@ -23,6 +23,7 @@ from tests.telemetry.events import (
     killed_after,
     messages,
     numbers,
+    read,
     recovered,
     segments,
     small_journal,
@@ -97,7 +98,7 @@ def test_emit_waits_for_no_redis(settings_for: SettingsFor) -> None:
         assert (status.high, status.backlog, status.accepting) == (1000, 1000, True)
         emitter.stop(0.1)
     dead = recovered(settings.api.vigie_home)
-    assert messages(dead.read(2000)) == [str(n) for n in range(1000)]
+    assert messages(read(dead, 2000)) == [str(n) for n in range(1000)]
     dead.close(delete=True)
 
 
@@ -174,7 +175,7 @@ def test_without_redis_events_are_lines_on_stdout(tmp_path: Path) -> None:
     assert [line["data"]["number"] for line in lines] == [1, 2]
     assert segments(tmp_path / "stdout") == []
     dead = recovered(tmp_path)
-    assert messages(dead.read(10)) == ["owed to Redis"]
+    assert messages(read(dead, 10)) == ["owed to Redis"]
     dead.close(delete=True)
 
 
@@ -349,7 +350,7 @@ def test_an_emitter_s_gaps_survive_without_redis(settings_for: SettingsFor) -> N
     emitter.emit_many([event(n, filling="x" * 10_000) for n in range(120)])
     emitter.stop(0.1)
     dead = recovered(settings.api.vigie_home)
-    items = dead.read(500)
+    items = read(dead, 500)
     assert gaps(items) == [Gap(97, 120, FULL)]
     assert numbers(items) == list(range(1, 121))
     dead.close(delete=True)

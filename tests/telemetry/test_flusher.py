@@ -12,16 +12,17 @@ import orjson
 import pytest
 import redis
 from tests.servers import RedisServer, wait_for
-from tests.telemetry.events import die, event, killed_after, messages, numbers, small_journal
+from tests.telemetry.events import die, event, killed_after, messages, numbers, small_journal, unpacked
 
 from vigie.settings import RedisSettings
 from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.flusher import LONGEST_BACKOFF_SECONDS, PAGE, Flusher, adopt_all, backoff
+from vigie.telemetry.framing import Record, Run
 from vigie.telemetry.journal import Journal
 from vigie.telemetry.journal_home import take_dead_folders
 from vigie.telemetry.stream import Stream, connect
-from vigie.telemetry.stream_types import Gap, Record, StreamEntry, Written
+from vigie.telemetry.stream_types import Gap, StreamEntry, Written
 
 
 def entries(settings: RedisSettings) -> list[StreamEntry]:
@@ -58,13 +59,14 @@ class Recorder:
         self._fail()
         return self.highs.get(producer, 0)
 
-    def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
+    def write(self, producer: str, items: Sequence[Run | Gap], known: int = 0) -> Written:
         self._fail()
-        self.calls.append(len(items))
+        pieces = unpacked(items)
+        self.calls.append(len(pieces))
         high, full = self.highs.get(producer, 0), False
         if high < known:
             return Written(high, 0, full)
-        for item in items:
+        for item in pieces:
             last = item.number if isinstance(item, Record) else item.last
             if last <= high:
                 continue
@@ -416,7 +418,7 @@ def test_a_dead_journal_is_shipped_again_to_a_redis_that_forgot_it(
     class Forgets(RedisDestination):
         calls = 0
 
-        def write(self, producer: str, items: Sequence[Record | Gap], known: int = 0) -> Written:
+        def write(self, producer: str, items: Sequence[Run | Gap], known: int = 0) -> Written:
             self.calls += bool(items)
             if items and self.calls == 2:
                 self.client.flushall()

@@ -13,13 +13,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.telemetry.events import die, drain, event, gaps, numbers, recovered, segments, small_journal
+from tests.telemetry.events import (
+    die,
+    drain,
+    event,
+    gaps,
+    numbers,
+    records,
+    recovered,
+    segments,
+    small_journal,
+)
 
+from vigie.telemetry.framing import Record
 from vigie.telemetry.journal import Journal
 from vigie.telemetry.journal_promise import LEAST_AHEAD
 from vigie.telemetry.journal_reader import CRASHED, DAMAGED
-from vigie.telemetry.journal_segment import HEADER_BYTES, Segment, StoredRecord
-from vigie.telemetry.stream_types import Gap, Record
+from vigie.telemetry.journal_segment import Segment
+from vigie.telemetry.stream_types import Gap
 
 PAGE = mmap.PAGESIZE
 EVENTS = 240
@@ -53,9 +64,9 @@ def left_by(journal: Journal, home: Path) -> Left:
     die(journal)
     written, places, promised = dict[int, bytes](), dict[int, tuple[str, int, int]](), 0
     for path in segments(home):
-        for record in records_of(path):
+        for record, end in records_of(path):
             written[record.number] = record.event
-            places[record.number] = (path.name, record.end - len(record.event) - 20, record.end)
+            places[record.number] = (path.name, end - len(record.framed), end)
         segment = Segment.open(path)
         assert segment is not None
         promised = max(promised, segment.promised or 0)
@@ -63,11 +74,11 @@ def left_by(journal: Journal, home: Path) -> Left:
     return Left(home, written, places, promised)
 
 
-def records_of(path: Path) -> list[StoredRecord]:
-    """The sound records of a file."""
+def records_of(path: Path) -> list[tuple[Record, int]]:
+    """The sound records of a file, each with the offset behind it."""
     segment = Segment.open(path)
     assert segment is not None
-    found = list(segment.records(HEADER_BYTES, segment.size))
+    found = records(segment)
     segment.close()
     return found
 

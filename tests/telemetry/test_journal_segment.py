@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.telemetry.events import records
 
-from vigie.telemetry.journal_segment import HEADER_BYTES, MARKER, RECORD, Segment, frame
+from vigie.telemetry import journal_segment
+from vigie.telemetry.framing import MARKER, RECORD, Record, Run, frame
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment, StoredRun
 from vigie.telemetry.stream_types import Gap
 
 SIZE = 64 * 1024
@@ -58,11 +61,45 @@ def overwrite(segment: Segment, at: int, data: bytes) -> None:
 def test_what_is_written_is_read(events: list[bytes]) -> None:
     """Every record comes back whole and in order, from the process and from its file."""
     with written(events) as (segment, ends):
-        expected = [(number, event, ends[number - 1]) for number, event in enumerate(events, start=1)]
-        assert [tuple(record) for record in segment.records(HEADER_BYTES, segment.used)] == expected
+        expected = [(Record(number, event), ends[number - 1]) for number, event in enumerate(events, start=1)]
+        assert records(segment) == expected
         dead = reopened(segment)
-        assert [tuple(record) for record in dead.records(HEADER_BYTES, dead.used)] == expected
+        assert records(dead) == expected
         dead.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(payloads, st.integers(1, 7), st.integers(0, 25), st.booleans())
+def test_runs_hold_each_record_once(events: list[bytes], most: int, after: int, trusted: bool) -> None:
+    """Read in runs of any length from any number on, each record comes once, whole and in order."""
+    with written(events) as (segment, _):
+        stored = list(segment.runs(HEADER_BYTES, segment.used, after=after, most=most, trusted=trusted))
+        runs = [segment.run(each) for each in stored]
+        found = [record for run in runs for record in run.records()]
+        assert found == [Record(n, event) for n, event in enumerate(events, start=1) if n > after]
+        assert [run.size for run in runs[:-1]] == [most] * len(runs[:-1])
+        assert [(run.first, run.last) for run in runs] == [(each.first, each.last) for each in stored]
+
+
+def test_a_hole_ends_a_run() -> None:
+    """Numbers that do not follow one another are never in one run."""
+    with written([b"1", b"2"]) as (segment, ends):
+        segment.write(Run.of([Record(5, b"5"), Record(6, b"6")]).framed)
+        assert list(segment.runs(HEADER_BYTES, segment.used)) == [
+            StoredRun(1, 2, HEADER_BYTES, ends[1]),
+            StoredRun(5, 6, ends[1], segment.used),
+        ]
+
+
+def test_a_run_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few large records there are, a run ends once it has the bytes of one reading."""
+    monkeypatch.setattr(journal_segment, "READ_BYTES", 1000)
+    with written([b"x" * 600] * 5) as (segment, _):
+        assert [(run.first, run.last) for run in segment.runs(HEADER_BYTES, segment.used)] == [
+            (1, 2),
+            (3, 4),
+            (5, 5),
+        ]
 
 
 @settings(deadline=None, max_examples=60)
@@ -76,7 +113,7 @@ def test_a_half_written_record_is_not_read(events: list[bytes], data: st.DataObj
         whole = not any(segment._mapping[cut : ends[-1]])
         overwrite(segment, cut, bytes(ends[-1] - cut))
         dead = reopened(segment)
-        found = [record.number for record in dead.records(HEADER_BYTES, dead.used)]
+        found = [record.number for record, _ in records(dead)]
         assert found == list(range(1, len(events) + int(whole)))
         dead.close()
 
@@ -91,7 +128,7 @@ def test_a_damaged_record_takes_no_other_with_it(events: list[bytes], data: st.D
         overwrite(segment, at, bytes([flipped]))
         damaged = next(number for number, end in enumerate(ends, start=1) if at < end)
         dead = reopened(segment)
-        found = [record.number for record in dead.records(HEADER_BYTES, dead.used)]
+        found = [record.number for record, _ in records(dead)]
         assert found == [number for number in range(1, len(events) + 1) if number != damaged]
         dead.close()
 
@@ -113,7 +150,7 @@ def test_damaged_attributes_are_none() -> None:
         overwrite(segment, 270, b"\xff")
         dead = reopened(segment)
         assert dead.attributes == {}
-        assert [record.number for record in dead.records(HEADER_BYTES, dead.used)] == [1]
+        assert records(dead)[0][0] == Record(1, b"{}")
         dead.close()
 
 

@@ -11,6 +11,7 @@ from tests.telemetry.events import (
     drain,
     event,
     gaps,
+    read,
     recovered,
     segments,
     small_journal,
@@ -38,7 +39,7 @@ def test_a_living_journal_is_seen_as_it_is(tmp_path: Path) -> None:
     (found,) = survey(tmp_path)
     assert (found.producer, found.high, found.unshipped, found.gaps) == (journal.producer, 30, ((1, 30),), ())
     assert found.attributes["role"] == "api"
-    journal.read(20)
+    read(journal, 20)
     journal.advance(20)
     (found,) = survey(tmp_path)
     assert (found.high, found.unshipped[-1][1]) == (30, 30)
@@ -68,7 +69,7 @@ def test_a_dead_journal_is_left_to_whoever_ships_it(tmp_path: Path) -> None:
     assert found.unshipped == ((1, 2),)
     dead = recovered(tmp_path)
     assert survey(tmp_path)[0].unshipped == ((1, 2),)
-    assert [item.number for item in dead.read(10)] == [1, 2]  # type: ignore[union-attr]  # no gap among them
+    assert [item.number for item in read(dead, 10)] == [1, 2]  # type: ignore[union-attr]  # no gap among them
     dead.close(delete=True)
 
 

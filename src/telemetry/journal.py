@@ -265,11 +265,12 @@ class Journal:
         room = self._most_segments - len(self._segments)
         if room <= 0:
             return None
+        used = self._reader.take_used()
         try:
             self._reader.let_go(needed=len(self._reader.retired) + 1 - room)
         except OSError as error:
             logger.warning("a shipped file of the journal cannot be removed: {}", error)
-        return self._files.try_to_make()
+        return self._files.try_to_make(used)
 
     # Ending
 

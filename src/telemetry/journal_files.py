@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from vigie.telemetry.journal_home import HeldFolder
@@ -38,13 +39,26 @@ class JournalFiles:
         """Make the next file, and its folder again where somebody removed it. Raises OSError."""
         if self._folder.gone:
             self._folder.restore()
-        path = self._folder.path / f"{next(self._numbers):012d}.segment"
-        return Segment.create(path, self._segment_bytes, self._attributes)
+        return Segment.create(self._next_path(), self._segment_bytes, self._attributes)
 
-    def try_to_make(self) -> Segment | None:
-        """Make the next file, or return None with the reason in `fault`."""
+    def _reuse(self, used: Segment) -> Segment:
+        if used.gone:
+            used.close()
+            return self.make()
         try:
-            made = self.make()
+            used.begin_anew(self._next_path())
+        except OSError:
+            used.close()
+            raise
+        return used
+
+    def _next_path(self) -> Path:
+        return self._folder.path / f"{next(self._numbers):012d}.segment"
+
+    def try_to_make(self, used: Segment | None) -> Segment | None:
+        """Make the next file, of a `used` one if there is one, or return None with the reason in `fault`."""
+        try:
+            made = self.make() if used is None else self._reuse(used)
         except OSError as error:
             self.fault = NO_ROOM if error.errno in _DISK_FULL else NOT_WRITABLE
             return None

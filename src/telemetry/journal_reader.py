@@ -22,6 +22,9 @@ KEEP_SECONDS: Final = 3.0
 """How long a shipped file stays: a Redis whose machine crashed comes back without its last second or two
 (appendfsync everysec), and is given them again."""
 
+USED_SECONDS: Final = 2.0
+"""How much longer it waits to be used again: under load, nothing is made and nothing removed."""
+
 
 class Position(NamedTuple):
     """A place in a journal."""
@@ -119,9 +122,16 @@ class JournalReader:
         """The files that are shipped and still there; without the lock, for a forked child."""
         return [segment for _, segment in tuple(self._retired)]
 
+    def take_used(self) -> Segment | None:
+        """Return a file whose time is over, to be used again, if there is one."""
+        with self._lock:
+            if self._retired and self._retired[0][0] <= time.monotonic():
+                return self._retired.popleft()[1]
+        return None
+
     def let_go(self, needed: int = 0) -> None:
-        """Delete the shipped files whose time is over, and up to `needed` before. Raises OSError."""
-        now = time.monotonic()
+        """Delete the files whose time is long over, and up to `needed` before. Raises OSError."""
+        now = time.monotonic() - USED_SECONDS
         while True:
             with self._lock:
                 if not self._retired or (needed <= 0 and self._retired[0][0] > now):

@@ -97,13 +97,29 @@ class Segment:
             os.close(descriptor)
             path.unlink()
             raise
-        segment.used = HEADER_BYTES
         segment._fault_in()
         about = orjson.dumps(dict(attributes))[: HEADER_BYTES - _ATTRIBUTES_AT - _ATTRIBUTES.size]
         head = _ATTRIBUTES.pack(len(about), zlib.crc32(about)) + about
         segment._mapping[_ATTRIBUTES_AT : _ATTRIBUTES_AT + len(head)] = head
         segment._mapping[: len(MAGIC)] = MAGIC
+        segment._begin()
         return segment
+
+    def begin_anew(self, path: Path) -> None:
+        """Make it the empty file `path`, in the room and the memory that it has. Raises OSError.
+
+        All its records must be shipped. They stay behind the new ones until they are overwritten, and are told
+        from them by their lower numbers.
+        """
+        # The marks go first: under the new name the old ones would speak of numbers that are over.
+        self._mapping[len(MAGIC) : _ATTRIBUTES_AT] = bytes(_ATTRIBUTES_AT - len(MAGIC))
+        self._begin()
+        self.path.rename(path)
+        self.path = path
+
+    def _begin(self) -> None:
+        self.used = HEADER_BYTES
+        self.gap, self._turn, self._synced = None, 0, 0
 
     @classmethod
     def open(cls, path: Path) -> Segment | None:

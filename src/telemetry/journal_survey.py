@@ -48,7 +48,7 @@ def _survey(folder: Path) -> JournalSurvey | None:
     numbers, gaps = found(segments, shipped)
     for segment in segments:
         segment.close()
-    high = max([shipped, *numbers[-1:], *(gap.last for gap in gaps)])
+    high = max([shipped, *numbers, *(gap.last for gap in gaps)])
     if not high:
         return None
     return JournalSurvey(

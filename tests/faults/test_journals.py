@@ -390,6 +390,7 @@ def test_what_redis_forgot_and_no_journal_has_is_named(
     """FLUSHALL when the journal has let go of its beginning: stored is stored, and the ledger names the numbers
     whose account is lost instead of balancing."""
     monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(journal_reader, "USED_SECONDS", 0.0)
     emitter = Emitter.start(
         settings.model_copy(update={"journal": settings_for(JOURNAL_MAX_BYTES=MEBIBYTE).journal}), "api"
     )

@@ -445,6 +445,7 @@ def test_files_that_cannot_be_removed_cost_no_event(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", read_only)
         patch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+        patch.setattr(journal_reader, "USED_SECONDS", 0.0)
         while journal.backlog:
             try:
                 items = read(journal, 7)

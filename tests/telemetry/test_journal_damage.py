@@ -25,6 +25,7 @@ from tests.telemetry.events import (
     small_journal,
 )
 
+from vigie.telemetry import journal_reader
 from vigie.telemetry.framing import Record
 from vigie.telemetry.journal import Journal
 from vigie.telemetry.journal_promise import LEAST_AHEAD
@@ -301,3 +302,63 @@ def test_no_damage_makes_up_or_hides_an_event(
     assert set(shipped) == {number for number in whole if number > in_redis}
     assert {gap.reason for gap in gaps(items)} <= {DAMAGED, CRASHED}
     assert max(numbers(items), default=0) <= (left.promised if restarted else EVENTS)
+
+
+SHIPPED = 300
+"""Events that the files of the next journal held before they were used again."""
+
+
+@pytest.fixture(scope="module")
+def used_again(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """A journal in files that held shipped events before, whose ends they still hold."""
+    home = tmp_path_factory.mktemp("used")
+    journal = small_journal(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+        patch.setattr(journal_reader, "USED_SECONDS", 600.0)
+        for number in range(1, SHIPPED + 1):
+            journal.append([event(number, filling="x" * (number * 97 % 2500))])
+        before = {path.stat().st_ino for path in segments(home)}
+        drain(journal)
+        for number in range(SHIPPED + 1, SHIPPED + EVENTS + 1):
+            journal.append([event(number, filling="x" * (number * 97 % 2500))])
+            journal.maintain()
+    left = left_by(journal, home)
+    assert len([path for path in segments(home) if path.stat().st_ino in before]) >= 3
+    assert min(left.written) <= SHIPPED  # else there is nothing to be taken for new
+    return left
+
+
+def test_files_used_again_hold_their_new_events_only(used_again: Left, tmp_path: Path) -> None:
+    """What a file held before it was used again is not shipped once more, nor taken for a gap."""
+    shutil.copytree(used_again.home, tmp_path, dirs_exist_ok=True)
+    items = shipped_from(tmp_path)
+    assert numbers(items) == list(range(SHIPPED + 1, SHIPPED + EVENTS + 1))
+    assert gaps(items) == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(damages, st.integers(0, EVENTS))
+def test_damage_brings_no_shipped_event_back(
+    used_again: Left, harm: list[tuple[str, int, int, int]], more_in_redis: int
+) -> None:
+    """Whatever bytes of files that were used again are lost: each number behind those that Redis has comes
+    once, as its own event or in a declared gap, and every event whose bytes are whole is shipped."""
+    in_redis = SHIPPED + more_in_redis
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        shutil.copytree(used_again.home, home, dirs_exist_ok=True)
+        files = segments(home)
+        for kind, file, at, length in harm:
+            apply(files[file], kind, at, length)
+        whole = intact(used_again, home)
+        dead = recovered(home)
+        dead.rewind(in_redis)
+        dead.advance(in_redis)
+        items = drain(dead, page=50)
+        dead.close(delete=True)
+    shipped = {item.number: item.event for item in items if isinstance(item, Record)}
+    assert shipped.items() <= used_again.written.items()
+    assert numbers(items) == list(range(in_redis + 1, in_redis + 1 + len(numbers(items))))
+    assert set(shipped) == {number for number in whole if number > in_redis}
+    assert {gap.reason for gap in gaps(items)} <= {DAMAGED}

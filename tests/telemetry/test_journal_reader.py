@@ -42,6 +42,7 @@ def test_what_is_not_shipped_comes_again(tmp_path: Path) -> None:
 def test_shipped_segments_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is not shipped keeps its room on the disk, once its time is over."""
     monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(journal_reader, "USED_SECONDS", 0.0)
     journal = small_journal(tmp_path)
     for n in range(40):
         journal.append([event(n, filling=FILLING)])
@@ -129,6 +130,7 @@ def test_shipped_segments_go_where_their_room_is_needed(
 def test_rewind_ships_again_what_is_still_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a Redis that forgot, everything from there on that the journal still has is read again."""
     monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(journal_reader, "USED_SECONDS", 0.0)
     journal = small_journal(tmp_path)
     journal.append([event(n, filling=FILLING) for n in range(30)])
     drain(journal)

@@ -168,6 +168,8 @@ class Target(Declared):
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     """Class labels; for two classes, the positive one is the second."""
     positive: str
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability of the positive class from which on it is the answer; for two classes only."""
     meaning: dict[str, Translated] = {}
     """A plain sentence per class label, for the people who read the answer."""
 
@@ -177,6 +179,8 @@ class Target(Declared):
             raise ValueError(f"positive: {self.positive} is not one of the classes {list(self.classes)}")
         if len(self.classes) == 2 and self.positive != self.classes[1]:
             raise ValueError("positive: of two classes the positive one stands second")
+        if len(self.classes) > 2 and "threshold" in self.model_fields_set:
+            raise ValueError("threshold: of more than two classes the most probable one is the answer")
         if set(self.meaning) - set(self.classes):
             raise ValueError("meaning: has a label that is not a class")
         return self

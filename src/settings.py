@@ -35,6 +35,7 @@ NonEmptyText = Annotated[str, Field(min_length=1)]
 WebAddress = Annotated[str, Field(pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$")]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["redis", "http", "list"]
+InferenceMode = Literal["auto", "inline", "thread"]
 
 
 class SettingsError(VigieError):
@@ -64,7 +65,11 @@ class ModelSettings(Concern):
     """Model"""
 
     model_path: Path = Path("model/lung_cancer")
-    """Folder of the model package to serve (schema, artefacts, manifest)."""
+    """Folder of the model package to serve (schema, artefacts, manifest); a new one there is taken over."""
+    inference_mode: InferenceMode = "auto"
+    """Where the model runs: inline (on the event loop), thread, or auto: by its cost, measured at load."""
+    inference_batch_rows: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Most rows of different requests that one run of the model takes together; 1: no batching."""
 
 
 class ApiSettings(Concern):

@@ -10,13 +10,13 @@ from typing import TypedDict
 import orjson
 
 from vigie.api.answer import Answer
-from vigie.api.events import row_ids
 from vigie.api.exchange import Exchange
-from vigie.api.service import Service
+from vigie.api.served_model import ServedModel
 from vigie.api.validation import Record, Rejected
 from vigie.model.batcher import InferenceError
 from vigie.model.predictor import Inference
 from vigie.telemetry.event import FieldError
+from vigie.telemetry.ids import ids_at
 
 SLICE_ROWS = 200
 """Rows handled before other requests get their turn: about two milliseconds of work."""
@@ -32,36 +32,37 @@ class RowError(TypedDict):
 class BatchPredictions:
     """Answers one call with its rows; each row has a transaction id and an event of its own."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._most = service.settings.api.batch_max_records
+    def __init__(self, served: ServedModel, most: int) -> None:
+        self._served = served
+        self._most = most
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Validate row by row, predict the valid ones as one matrix, answer in the order of the request."""
         cpu, started = time.thread_time_ns(), time.perf_counter_ns()
-        rows = self._service.records.rows(exchange.body, self._most)
+        rows = self._served.records.rows(exchange.body, self._most)
         exchange.cpu_ns += time.thread_time_ns() - cpu
         records = await self._validate(exchange, rows)
         exchange.stages["validate_ms"] = (time.perf_counter_ns() - started) / 1e6
 
         valid = [record for record in records if not isinstance(record, Rejected)]
-        answers = iter(await self._service.predictor.predict(valid) if valid else [])
+        answers = iter(await self._served.predictor.predict(valid) if valid else [])
         outcomes = [None if isinstance(record, Rejected) else next(answers) for record in records]
         self._note_stages(exchange, outcomes)
 
         cpu, started = time.thread_time_ns(), time.perf_counter_ns()
-        ids = row_ids(exchange.instant, len(rows))
+        ids = ids_at(exchange.instant.ns, len(rows))
         body = self._body(exchange, ids, records, outcomes)
         exchange.stages["serialise_ms"] = (time.perf_counter_ns() - started) / 1e6
         exchange.cpu_ns += time.thread_time_ns() - cpu
-        await self._make_events(exchange, ids, records, outcomes)
+        answered = (outcome if isinstance(outcome, Inference) else None for outcome in outcomes)
+        exchange.rows = list(zip(ids, records, answered, strict=True))
         return Answer(body)
 
     async def _validate(self, exchange: Exchange, rows: Sequence[object]) -> list[Record | Rejected]:
         records: list[Record | Rejected] = []
         for start in range(0, len(rows), SLICE_ROWS):
             cpu = time.thread_time_ns()
-            records += [self._service.records.row(row) for row in rows[start : start + SLICE_ROWS]]
+            records += self._served.records.some(rows[start : start + SLICE_ROWS])
             exchange.cpu_ns += time.thread_time_ns() - cpu
             await asyncio.sleep(0)
         return records
@@ -89,34 +90,14 @@ class BatchPredictions:
             {
                 "transaction_id": exchange.instant.id,
                 "timestamp": exchange.instant.timestamp,
-                "model_name": self._service.identity["name"],
-                "model_version": self._service.identity["version"],
-                "message": self._service.notice,
+                "model_name": self._served.identity["name"],
+                "model_version": self._served.identity["version"],
+                "message": self._served.notice,
                 "count": len(results),
                 "failed": sum("error" in result for result in results),
                 "results": results,
             }
         )
-
-    async def _make_events(
-        self,
-        exchange: Exchange,
-        ids: Sequence[str],
-        records: Sequence[Record | Rejected],
-        outcomes: Sequence[Inference | InferenceError | None],
-    ) -> None:
-        """Make the event of each row, with an equal share of the request's own time."""
-        count = len(ids)
-        latency_ms, cpu_ns = exchange.elapsed_ms() / count, exchange.cpu_ns // count
-        events = []
-        for number, (row_id, record, outcome) in enumerate(zip(ids, records, outcomes, strict=True), start=1):
-            inference = outcome if isinstance(outcome, Inference) else None
-            events.append(
-                self._service.recorder.row_event(exchange, row_id, record, inference, latency_ms, cpu_ns)
-            )
-            if number % SLICE_ROWS == 0:
-                await asyncio.sleep(0)
-        exchange.row_events = events
 
 
 def _result(record: Record | Rejected, outcome: Inference | InferenceError | None) -> dict[str, object]:

@@ -44,7 +44,7 @@ class Dispatcher:
 
         Raises only ClientGoneError, and CancelledError when the server stops.
         """
-        exchange.kind = endpoint.kind
+        exchange.kind, exchange.model = endpoint.kind, endpoint.model
         task = self._deadlines.begin()
         try:
             _demand_role(exchange)

@@ -21,6 +21,7 @@ from vigie.api.routes.about import about_router
 from vigie.api.routes.health import health_router
 from vigie.api.routes.ledger import ledger_router
 from vigie.api.routes.logs import NotIndexed, logs_router
+from vigie.api.routes.metrics import metrics_router
 from vigie.api.routes.predict import predict_router
 from vigie.api.service import Service
 from vigie.api.validation import invalid
@@ -34,7 +35,7 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
     app = FastAPI(
         title="Vigie",
         version=version("vigie"),
-        description=f"{service.model.schema.description.en}\n\nPlease note: {service.notice}.",
+        description=_description(service),
         redirect_slashes=False,
     )
     for router in (
@@ -42,6 +43,7 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
         logs_router(service),
         ledger_router(service),
         health_router(service),
+        metrics_router(service),
         about_router(service),
     ):
         app.include_router(router)
@@ -50,7 +52,16 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_exception_handler(Exception, _unexpected)
     app.openapi = lambda: app.openapi_schema or _openapi(app, service)  # type: ignore[method-assign]  # FastAPI's documented way
+
+    def describe_the_new_model() -> None:
+        app.description, app.openapi_schema = _description(service), None
+
+    service.follow(describe_the_new_model)
     return app
+
+
+def _description(service: Service) -> str:
+    return f"{service.model.schema.description.en}\n\nPlease note: {service.notice}."
 
 
 def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:

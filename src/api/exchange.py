@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.types import Scope
 
 from vigie.api.roles import Principal
-from vigie.telemetry.event import REQUEST, Event, FieldError, Kind, Stages
+from vigie.telemetry.event import REQUEST, FieldError, Kind, ModelIdentity, Stages
 from vigie.telemetry.ids import new_instant
 
 if TYPE_CHECKING:
-    from vigie.api.validation import Record
+    from vigie.api.validation import Record, Rejected
     from vigie.model.predictor import Inference
+
+    Row = tuple[str, Record | Rejected, Inference | None]
+    """A row of a batch: its transaction id, its record or why it is none, and its answer if it has one."""
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 """A client's own request id that is taken as it is: no spaces, no control characters, no markup."""
@@ -37,9 +40,10 @@ class Exchange:
         "instant",
         "kind",
         "method",
+        "model",
         "path",
         "principal",
-        "row_events",
+        "rows",
         "stages",
         "started_ns",
     )
@@ -55,13 +59,14 @@ class Exchange:
         self.principal = principal
         self.correlation_id = correlation_id(headers)
         self.kind: Kind = REQUEST
+        self.model: ModelIdentity | None = None
         self.body = b""
         self.errors: Sequence[FieldError] = ()
         self.stages: Stages = {}
         self.cpu_ns = 0
         self.input_data: Record | None = None
         self.inference: Inference | None = None
-        self.row_events: list[Event] = []
+        self.rows: Sequence[Row] = ()
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived."""

@@ -52,10 +52,16 @@ class Health:
     """Answers /health and /readyz."""
 
     def __init__(
-        self, model: LoadedModel, telemetry: Callable[[], EmitterStatus], settings: Settings
+        self,
+        model: Callable[[], LoadedModel],
+        telemetry: Callable[[], EmitterStatus],
+        refusal: Callable[[], str | None],
+        settings: Settings,
     ) -> None:
+        """`refusal` returns why what is at MODEL_PATH is not the `model`."""
         self._model = model
         self._telemetry = telemetry
+        self._refusal = refusal
         self._settings = settings
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="health")
         self._redis = connect(settings.redis, timeout=PROBE_SECONDS)
@@ -74,17 +80,20 @@ class Health:
         telemetry = self._telemetry()
         broken_journal = journal_broken(telemetry, self._settings)
         broken = [reason for reason in (broken_model, broken_journal) if reason]
-        away = [reason for reason in (redis_away, store_away, pipeline_stands) if reason]
+        refused = self._refusal()
+        package = None if refused is None else f"the package at MODEL_PATH is not served: {refused}"
+        away = [reason for reason in (redis_away, store_away, pipeline_stands, package) if reason]
         away += journal_growing(telemetry, self._settings)
+        model = self._model()
         status = "unavailable" if broken else "degraded" if away else "ok"
         return not broken, {
             "status": status,
             "reasons": [*broken, *away],
             "model": {
-                "name": self._model.schema.name,
-                "version": self._model.version,
-                "runtime": self._model.runtime_name,
-                "runtime_reason": self._model.runtime_reason,
+                "name": model.schema.name,
+                "version": model.version,
+                "runtime": model.runtime_name,
+                "runtime_reason": model.runtime_reason,
             },
             "redis": "off" if not self._settings.redis.log_to_redis else "away" if redis_away else "ok",
             "store": "away" if store_away else "ok",
@@ -105,7 +114,7 @@ class Health:
 
     def _golden_answer(self) -> str | None:
         try:
-            right = self._model.golden_ok()
+            right = self._model().golden_ok()
         except Exception as error:  # noqa: BLE001 - a model may raise anything; health must still answer
             logger.opt(exception=error).error("the golden rows could not be predicted")
             right = False

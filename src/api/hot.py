@@ -18,11 +18,12 @@ from vigie.api.exchange import Exchange
 from vigie.api.limits import check_json, check_length, read_body
 from vigie.api.problems import Problem
 from vigie.api.roles import Role
+from vigie.api.served_model import ServedModel
 from vigie.api.service import Service
 from vigie.api.validation import Record
 from vigie.model.batcher import QueueFullError
 from vigie.model.predictor import Inference
-from vigie.telemetry.event import PREDICTION, REQUEST, Kind
+from vigie.telemetry.event import PREDICTION, REQUEST, Kind, ModelIdentity
 
 RETRY_AFTER_SECONDS = "1"
 
@@ -32,6 +33,7 @@ class HotEndpoint:
     """A handler with what the dispatcher has to know about it."""
 
     handle: Callable[[Exchange], Awaitable[Answer]]
+    model: ModelIdentity
     kind: Kind
     max_body_bytes: int
 
@@ -51,12 +53,12 @@ class HotEndpoint:
 class SinglePrediction:
     """POST /predict and POST /predict_proba."""
 
-    def __init__(self, service: Service, *, probabilities: bool) -> None:
-        self._predictor = service.predictor
-        self._records = service.records
-        self._fixed = {"model_name": service.identity["name"], "model_version": service.identity["version"]}
-        self._messages = service.messages
-        self._classes = service.model.schema.target.classes
+    def __init__(self, served: ServedModel, *, probabilities: bool) -> None:
+        self._predictor = served.predictor
+        self._records = served.records
+        self._fixed = {"model_name": served.identity["name"], "model_version": served.identity["version"]}
+        self._messages = served.messages
+        self._classes = served.model.schema.target.classes
         self._probabilities = probabilities
 
     async def __call__(self, exchange: Exchange) -> Answer:
@@ -108,13 +110,18 @@ def wants_profile(exchange: Exchange) -> bool:
 
 
 def hot_endpoints(service: Service) -> dict[tuple[str, str], HotEndpoint]:
-    """Return the table (method, path) → endpoint."""
-    limits = service.settings.api
+    """Return the table (method, path) → endpoint, all of the model that `service` serves now."""
+    limits, served = service.settings.api, service.served
+    model = served.identity
     single, batch = limits.max_body_bytes, limits.batch_max_body_bytes
     return {
-        ("POST", "/predict"): HotEndpoint(SinglePrediction(service, probabilities=False), PREDICTION, single),
-        ("POST", "/predict_proba"): HotEndpoint(
-            SinglePrediction(service, probabilities=True), PREDICTION, single
+        ("POST", "/predict"): HotEndpoint(
+            SinglePrediction(served, probabilities=False), model, PREDICTION, single
         ),
-        ("POST", "/predict/batch"): HotEndpoint(BatchPredictions(service), REQUEST, batch),
+        ("POST", "/predict_proba"): HotEndpoint(
+            SinglePrediction(served, probabilities=True), model, PREDICTION, single
+        ),
+        ("POST", "/predict/batch"): HotEndpoint(
+            BatchPredictions(served, limits.batch_max_records), model, REQUEST, batch
+        ),
     }

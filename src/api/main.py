@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from functools import partial
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.supervisors import Multiprocess
 
 from vigie.api.dispatch import Dispatcher
 from vigie.api.documentation import fastapi_application
 from vigie.api.express import ExpressLane, ExpressProtocol
 from vigie.api.gateway import Gateway
-from vigie.api.hot import SinglePrediction, hot_endpoints
+from vigie.api.hangup import Hangup, Workers
+from vigie.api.hot import HotEndpoint, SinglePrediction, hot_endpoints
 from vigie.api.roles import everybody
 from vigie.api.service import Service
 from vigie.errors import VigieError
@@ -39,8 +41,8 @@ def create_app(settings: Settings | None = None) -> Gateway:
     return build(Service(settings))
 
 
-def build(service: Service) -> Gateway:
-    """Put the application together around `service`."""
+def build(service: Service, *, hangup: bool = False) -> Gateway:
+    """Put the application together around `service`; with `hangup` it reloads its model at SIGHUP."""
     settings = service.settings
     hot = hot_endpoints(service)
     dispatcher = Dispatcher(
@@ -49,15 +51,31 @@ def build(service: Service) -> Gateway:
         max_body_bytes=settings.api.max_body_bytes,
         timeout_seconds=settings.api.request_timeout,
     )
-    singles = {key: one.handle for key, one in hot.items() if isinstance(one.handle, SinglePrediction)}
-    return Gateway(
+    gateway = Gateway(
         dispatcher,
         service.recorder,
-        lifespan(service),
+        lifespan(service, hangup=hangup),
         cors_origins=cors_origins(settings.security),
-        lane=ExpressLane(
-            singles, service.predictor, service.recorder, everybody, settings.api.max_body_bytes
-        ),
+        lane=express_lane(service, hot),
+    )
+
+    def serve_the_new_model() -> None:
+        hot.update(hot_endpoints(service))
+        gateway.lane = express_lane(service, hot)
+
+    service.follow(serve_the_new_model)
+    return gateway
+
+
+def express_lane(service: Service, hot: Mapping[tuple[str, str], HotEndpoint]) -> ExpressLane:
+    """Return the lane of those of `hot` that predict one record, all of the model that is served now."""
+    return ExpressLane(
+        {key: one.handle for key, one in hot.items() if isinstance(one.handle, SinglePrediction)},
+        service.identity,
+        service.predictor,
+        service.recorder,
+        everybody,
+        service.settings.api.max_body_bytes,
     )
 
 
@@ -68,7 +86,7 @@ def cors_origins(security: SecuritySettings) -> tuple[str, ...]:
     return () if security.auth_enabled else ("*",)
 
 
-def lifespan(service: Service) -> ASGIApp:
+def lifespan(service: Service, *, hangup: bool = False) -> ASGIApp:
     """Return the ASGI lifespan protocol around `service`."""
 
     async def serve_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +97,9 @@ def lifespan(service: Service) -> ASGIApp:
         except VigieError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        if hangup:
+            meaning = Hangup(service.ask_reload, partial(signal.raise_signal, signal.SIGTERM))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, meaning)
         await send({"type": "lifespan.startup.complete"})
         try:
             await receive()
@@ -95,7 +116,7 @@ def serving_app(settings: Settings) -> Gateway:
     The garbage collector passes over what is there then, and comes every few hundred requests: by default
     it comes every 700 new containers, which is every twentieth request, and takes a tenth of their time.
     """
-    application = create_app(settings)
+    application = build(Service(settings), hangup=True)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_NEW_CONTAINERS, 20, 100)
@@ -115,7 +136,7 @@ def serve(settings: Settings) -> None:
             return
         # Each worker process builds an application of its own; the one made here has shown that it can be.
         config = configuration(partial(serving_app, settings), settings.api, factory=True)
-        Multiprocess(config, sockets=[listener]).run()
+        Workers(config, sockets=[listener]).run()
 
 
 def configuration(application: object, api: ApiSettings, *, factory: bool = False) -> uvicorn.Config:

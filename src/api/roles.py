@@ -21,6 +21,7 @@ ENDPOINTS: Mapping[tuple[str, str], Role] = {
     ("GET", "/health"): Role.OPEN,
     ("GET", "/livez"): Role.OPEN,
     ("GET", "/readyz"): Role.OPEN,
+    ("GET", "/metrics"): Role.OPEN,
     ("GET", "/model"): Role.OPEN,
     ("GET", "/model/schema"): Role.OPEN,
     ("POST", "/predict"): Role.PREDICT,

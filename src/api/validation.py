@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError, conlist
 from pydantic_core import ErrorDetails, from_json
 from rapidfuzz import process
 
@@ -42,6 +42,7 @@ class RecordReader:
     def __init__(self, schema: FeatureSchema) -> None:
         self._schema = schema
         self._model: type[BaseModel] = schema.request_model
+        self._all = TypeAdapter(conlist(self._model))
         self._most_fields = FIELDS_PER_FEATURE * len(schema.features)
         self._storage_name = {
             spelling: feature.name
@@ -69,6 +70,13 @@ class RecordReader:
             if doubled:
                 raise invalid([FieldError(field=name, reason="is given twice") for name in doubled])
         return record
+
+    def some(self, rows: Sequence[object]) -> list[Record | Rejected]:
+        """Return the records of already parsed rows, each of them or why it is none."""
+        try:
+            return [vars(record) for record in self._all.validate_python(rows)]
+        except ValidationError:
+            return [self.row(row) for row in rows]
 
     def row(self, row: object) -> Record | Rejected:
         """Return the record of one already parsed row, or why it is none."""

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import metrics
 
 from vigie.model.dataset import IntArray
+from vigie.model.decision import given_positions
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.package import Metrics
 from vigie.schema import FeatureSchema
@@ -14,11 +15,11 @@ from vigie.schema import FeatureSchema
 def evaluate(truth: IntArray, probabilities: FloatArray, schema: FeatureSchema) -> Metrics:
     """Compare `truth`, positions in `target.classes` of shape (n,), with `probabilities` (n, classes).
 
-    The label given is the one of the highest probability. Every class must occur in `truth`.
+    The label given is that of `given_positions`. Every class must occur in `truth`.
     """
     classes = schema.target.classes
     positions = list(range(len(classes)))
-    given = probabilities.argmax(axis=1)
+    given = given_positions(probabilities, schema.target.threshold)
     binary = len(classes) == 2
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth,

@@ -44,7 +44,8 @@ def export(
     `estimator` is a fitted scikit-learn classifier over the model's columns (inputs in the schema's
     order, then the derived features) that was trained on positions in `target.classes`; its `n_jobs` are
     set to 1 and the names of its columns forgotten. `training` becomes the reference profile; the metrics
-    are those of the served runtime on `held_out`. A pickle that you trust becomes a package so:
+    and the reference of the predictions are those of the served runtime on `held_out`. A pickle that you
+    trust becomes a package so:
 
         schema = load_schema(schema_dir)
         training, held_out = split(read_survey(Path("survey.csv"), schema), schema)
@@ -63,7 +64,8 @@ def export(
     force_one_thread(estimator)
     _forget_names(estimator)
     golden = choose_golden(held_out.records, features, estimator.predict_proba)
-    serving = choose_runtime(estimator, features([*held_out.records, *golden.records]))
+    reference = features([*held_out.records, *golden.records])
+    serving = choose_runtime(estimator, reference, schema.target.threshold)
     answers = serving.runtime.predict_proba(features(held_out.records))
     manifest = Manifest(
         name=schema.name,
@@ -81,7 +83,8 @@ def export(
     contents: dict[str, bytes] = {
         package.SCHEMA: (schema_dir / package.SCHEMA).read_bytes(),
         package.ESTIMATOR: _archive(estimator),
-        **_serving_files(serving, golden, features, training),
+        **_serving_files(serving, golden),
+        package.REFERENCE: _json(profile(training, answers, schema).model_dump()),
         package.HOLDOUT: _holdout(held_out, schema).encode(),
         package.CARD: model_card(schema, manifest).encode(),
     }
@@ -151,17 +154,9 @@ def _archive(estimator: Any) -> bytes:
     return archive
 
 
-def _serving_files(
-    serving: Serving, golden: GoldenRows, features: FeatureMatrix, training: Dataset
-) -> dict[str, bytes]:
-    answers = serving.runtime.predict_proba(features(training.records))
-    reference = profile(training, answers, features.schema)
+def _serving_files(serving: Serving, golden: GoldenRows) -> dict[str, bytes]:
     graph = {} if serving.graph is None else {package.ONNX: serving.graph}
-    return {
-        **graph,
-        package.GOLDEN: golden.to_json(),
-        package.REFERENCE: _json(reference.model_dump()),
-    }
+    return {**graph, package.GOLDEN: golden.to_json()}
 
 
 def _json(content: object) -> bytes:

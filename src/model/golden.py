@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from vigie.model.decision import EVEN_THRESHOLD, given_positions
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.feature_matrix import FeatureMatrix, Record
 from vigie.model.package import MAX_DIFFERENCE, TRAIN_AGAIN, PackageError
@@ -26,13 +27,13 @@ class GoldenRows:
     probabilities: FloatArray
     """Shape (n, classes), of the estimator in float64."""
 
-    def agree(self, answer: FloatArray) -> bool:
+    def agree(self, answer: FloatArray, threshold: float = EVEN_THRESHOLD) -> bool:
         """Whether `answer`, of shape (n, classes), gives the same labels within MAX_DIFFERENCE."""
-        return (
-            answer.shape == self.probabilities.shape
-            and bool((answer.argmax(axis=1) == self.probabilities.argmax(axis=1)).all())
-            and bool(np.abs(answer - self.probabilities).max() <= MAX_DIFFERENCE)
-        )
+        if answer.shape != self.probabilities.shape:
+            return False
+        labels, expected = (given_positions(each, threshold) for each in (answer, self.probabilities))
+        difference = np.abs(answer - self.probabilities).max()
+        return bool((labels == expected).all()) and bool(difference <= MAX_DIFFERENCE)
 
     def to_json(self) -> bytes:
         """Return the content of `golden.json`; floats keep their full precision."""

@@ -68,10 +68,17 @@ def _model(schema: FeatureSchema, manifest: Manifest) -> str:
         ("algorithm", manifest.algorithm),
         ("target", f"{schema.target.name}: {', '.join(schema.target.classes)}"),
         ("positive class", schema.target.positive),
+        ("decision", _decision(schema)),
         (f"inputs ({len(inputs)})", ", ".join(inputs)),
         (f"derived ({len(derived)})", ", ".join(derived) or "none"),
     ]
     return _table(("", ""), rows)
+
+
+def _decision(schema: FeatureSchema) -> str:
+    if len(schema.target.classes) > 2:
+        return "the most probable class"
+    return f"{schema.target.positive} from a probability of {schema.target.threshold:g} on"
 
 
 def _training_data(manifest: Manifest) -> str:

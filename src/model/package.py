@@ -118,7 +118,7 @@ class Metrics(Recorded):
 class Manifest(Recorded):
     """What `manifest.json` holds."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     version: str
     created_at: datetime

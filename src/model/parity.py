@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vigie.model.artefacts import onnx_bytes
+from vigie.model.decision import EVEN_THRESHOLD, given_positions
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.package import Parity, RuntimeChoice
 from vigie.model.runtime import OnnxRuntime, Runtime, SklearnRuntime
@@ -22,8 +23,11 @@ class Serving:
     graph: bytes | None
 
 
-def choose_runtime(estimator: Any, rows: FloatArray) -> Serving:
-    """Convert `estimator` and compare both runtimes on the reference `rows` (n, columns)."""
+def choose_runtime(estimator: Any, rows: FloatArray, threshold: float = EVEN_THRESHOLD) -> Serving:
+    """Convert `estimator` and compare both runtimes on the reference `rows` (n, columns).
+
+    `threshold` is the probability from which on the positive one of two classes is given.
+    """
     sklearn = SklearnRuntime(estimator)
     try:
         graph = onnx_bytes(estimator, rows.shape[1])
@@ -31,7 +35,7 @@ def choose_runtime(estimator: Any, rows: FloatArray) -> Serving:
     except Exception as error:  # noqa: BLE001 (skl2onnx and ONNX Runtime share no error for it)
         reason = f"the estimator cannot be converted to ONNX: {str(error).splitlines()[0]}"
         return Serving(sklearn, RuntimeChoice(name="sklearn", reason=reason), None)
-    parity = compare(onnx, sklearn, rows)
+    parity = compare(onnx, sklearn, rows, threshold)
     figures = (
         f"{parity.rows} reference rows: label flips {parity.label_flips}, "
         f"max |Δp| {parity.max_difference:.1e}"
@@ -44,14 +48,14 @@ def choose_runtime(estimator: Any, rows: FloatArray) -> Serving:
     return Serving(sklearn, choice, None)
 
 
-def compare(onnx: Runtime, sklearn: Runtime, rows: FloatArray) -> Parity:
+def compare(onnx: Runtime, sklearn: Runtime, rows: FloatArray, threshold: float = EVEN_THRESHOLD) -> Parity:
     """Compare the answers to `rows` (n, columns), asked all at once and one by one.
 
     Both, because a batch may round otherwise than its rows alone, and either may come in a request.
     """
     expected = sklearn.predict_proba(rows)
     answers = (onnx.predict_proba(rows), np.vstack([onnx.predict_proba(row[np.newaxis]) for row in rows]))
-    labels = expected.argmax(axis=1)
-    flipped = np.logical_or.reduce([answer.argmax(axis=1) != labels for answer in answers])
+    labels = given_positions(expected, threshold)
+    flipped = np.logical_or.reduce([given_positions(answer, threshold) != labels for answer in answers])
     difference = max(float(np.abs(answer - expected).max()) for answer in answers)
     return Parity(rows=len(rows), label_flips=int(flipped.sum()), max_difference=difference)

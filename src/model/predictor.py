@@ -15,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 import vigie
-from vigie.model.batcher import Batcher, InferenceError
+from vigie.model.batcher import Batcher, InferenceError, QueueFullError
+from vigie.model.decision import given_positions
 from vigie.schema import FeatureSchema, Value
-from vigie.settings import ObservingSettings
+from vigie.settings import InferenceMode, ObservingSettings
 from vigie.telemetry.event import FunctionCost, ProfileReason
-from vigie.telemetry.profiler import Decision, Profile, ProfileBudget, profile
+from vigie.telemetry.metrics.figures import Figures
+from vigie.telemetry.profile_budget import Decision, ProfileBudget
 from vigie.telemetry.profiler import FunctionCost as ProfiledFunction
+from vigie.telemetry.profiler import Profile, profile
 from vigie.telemetry.resident import resident_bytes
 
 MEBIBYTE = 1024 * 1024
@@ -121,19 +124,30 @@ class Predictor:
     """Predicts with one model, for any number of concurrent callers."""
 
     def __init__(
-        self, model: Servable, observing: ObservingSettings, *, max_waiting: int = MAX_WAITING
+        self,
+        model: Servable,
+        observing: ObservingSettings,
+        *,
+        mode: InferenceMode = "auto",
+        batch_rows: int = THREAD_BATCH_ROWS,
+        max_waiting: int = MAX_WAITING,
+        figures: Figures | None = None,
     ) -> None:
+        """Count into `figures`, those of the process, when given."""
         self._model = model
+        self.figures = figures or Figures()
         self._classes = model.schema.target.classes
+        self._threshold = model.schema.target.threshold
         self._enabled = observing.enable_performance_monitoring
-        self._budget = ProfileBudget(observing.profile_budget)
+        self.budget = ProfileBudget(observing.profile_budget, usual_seconds=model.row_cost_ms / 1e3)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self._in_thread = Batcher(
-            self._infer, executor=self._thread, max_rows=THREAD_BATCH_ROWS, max_waiting=max_waiting
+            self._infer, executor=self._thread, max_rows=batch_rows, max_waiting=max_waiting
         )
-        self.runs_inline = model.row_cost_ms < CHEAP_ROW_MS
+        self._inline_rows = min(batch_rows, INLINE_BATCH_ROWS)
+        self.runs_inline, self.mode_reason = _runs_inline(mode, model.row_cost_ms)
         self._on_loop = (
-            Batcher(self._infer, executor=None, max_rows=INLINE_BATCH_ROWS, max_waiting=max_waiting)
+            Batcher(self._infer, executor=None, max_rows=self._inline_rows, max_waiting=max_waiting)
             if self.runs_inline
             else self._in_thread
         )
@@ -150,10 +164,9 @@ class Predictor:
         except InferenceError as error:
             if len(records) == 1:
                 return [error]
-        answers: list[Inference | InferenceError] = []
-        for record in records:  # the call failed as a whole: find the rows that are to blame
-            answers += await self.predict([record])
-        return answers
+        # The call failed as a whole: halve it until the rows that are to blame stand alone.
+        middle = len(records) // 2
+        return [*await self.predict(records[:middle]), *await self.predict(records[middle:])]
 
     def predict_now(self, records: Sequence[Record], since_ns: int) -> list[Inference | InferenceError]:
         """Return one answer per record at once, in this thread: for a model that `runs_inline`.
@@ -164,13 +177,15 @@ class Predictor:
         calls = [_Call((record,), False, since_ns) for record in records]
         return [
             outcome if isinstance(outcome, InferenceError) else outcome[0]
-            for start in range(0, len(calls), INLINE_BATCH_ROWS)
-            for outcome in self._on_loop.attempt(calls[start : start + INLINE_BATCH_ROWS])
+            for start in range(0, len(calls), self._inline_rows)
+            for outcome in self._on_loop.attempt(calls[start : start + self._inline_rows])
         ]
 
     def close(self) -> None:
-        """End the inference thread; what waits in it is still answered."""
+        """End the inference thread after what it has in hand; what comes later fails."""
         self._thread.shutdown(wait=False)
+        self._in_thread.close()
+        self._on_loop.close()
 
     def submit(
         self, records: Sequence[Record], *, force_profile: bool = False
@@ -180,34 +195,54 @@ class Predictor:
         Raises QueueFullError when too many calls wait already.
         """
         batcher = self._on_loop if len(records) <= LARGE_CALL_ROWS else self._in_thread
-        return batcher.submit(_Call(records, force_profile, time.perf_counter_ns()))
+        try:
+            return batcher.submit(_Call(records, force_profile, time.perf_counter_ns()))
+        except QueueFullError:
+            self.figures.queue_full()
+            raise
 
     def _infer(self, calls: Sequence[_Call]) -> list[list[Inference]]:
         """Answer the calls of one batch: one feature matrix, one `predict_proba`."""
         records = calls[0].records if len(calls) == 1 else [row for call in calls for row in call.records]
-        decision = self._decide(calls, len(records))
-        probabilities, cost = self._measured(records, decision is not None and decision.profiled)
+        # There is nothing to decide on when monitoring is off, or for several rows.
+        decision = self.budget.decide(calls[0].forced) if self._enabled and len(records) == 1 else None
+        try:
+            probabilities, cost = self._measured(records, decision is not None and decision.profiled)
+            answers = self._answers(calls, probabilities, cost)
+        except BaseException:
+            if decision is not None:
+                self.budget.failed(decision)
+            raise
+        self._account(calls, cost, decision)
+        return answers
+
+    def _account(self, calls: Sequence[_Call], cost: BatchCost, decision: Decision | None) -> None:
+        """Say in `cost` whether it was profiled, and why; charge the budget; count."""
         seconds = cost.inference_time_ms / 1e3
-        if decision is None:
-            cost.profile_reason = "batch" if self._enabled else "disabled"
+        if not self._enabled:
+            cost.profile_reason = "disabled"
+        elif decision is None:
+            self.budget.passed(cost.batch_size, len(calls))
         else:
             cost.profile_reason, cost.weight = decision.reason, decision.weight
             if decision.profiled:
-                self._budget.spent(seconds)
+                self.figures.profiling(self.budget.spent(seconds, charged=decision.charged))
             else:
-                self._budget.unprofiled(seconds)
+                self.budget.unprofiled(seconds)
         if seconds * 1e3 > SLOW_INFERENCE_MS:
-            self._budget.note_slow()
-        return self._answers(calls, probabilities, cost)
+            self.budget.note_slow()
+        waits = self._waits(calls, cost)
+        self.figures.inference(
+            cost.batch_size, cost.inference_time_ms, cost.profiled, cost.profile_reason, waits
+        )
 
-    def _decide(self, calls: Sequence[_Call], rows: int) -> Decision | None:
-        """Decide on a profile; None where there is nothing to decide: monitoring off, or several rows."""
-        if not self._enabled:
-            return None
-        if rows > 1:
-            self._budget.passed(rows)
-            return None
-        return self._budget.decide(calls[0].forced)
+    @staticmethod
+    def _waits(calls: Sequence[_Call], cost: BatchCost) -> list[tuple[float, int]]:
+        """Return how long the calls waited in milliseconds, each wait with the number of calls."""
+        started, oldest = cost.started_ns, calls[0].submitted_ns
+        if oldest == calls[-1].submitted_ns:  # as on the express lane: they came together
+            return [((started - oldest) / 1e6, len(calls))]
+        return [((started - call.submitted_ns) / 1e6, 1) for call in calls]
 
     def _measured(self, records: Sequence[Record], profiled: bool) -> tuple[FloatArray, BatchCost]:
         found: Profile | None = None
@@ -248,7 +283,8 @@ class Predictor:
     def _answers(
         self, calls: Sequence[_Call], probabilities: FloatArray, cost: BatchCost
     ) -> list[list[Inference]]:
-        rows = iter(zip(probabilities.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+        given = given_positions(probabilities, self._threshold).tolist()
+        rows = iter(zip(probabilities.tolist(), given, strict=True))
         classes, two_classes = self._classes, len(self._classes) == 2
         answers = []
         for call in calls:
@@ -261,6 +297,14 @@ class Predictor:
                 answer.append(Inference(position, classes[position], positive, given, each, queue_ms, cost))
             answers.append(answer)
         return answers
+
+
+def _runs_inline(mode: InferenceMode, row_cost_ms: float) -> tuple[bool, str]:
+    """Return whether a model runs on the event loop, and why."""
+    if mode != "auto":
+        return mode == "inline", f"INFERENCE_MODE={mode}"
+    cheap = row_cost_ms < CHEAP_ROW_MS
+    return cheap, f"a row costs {row_cost_ms:.3f} ms, {'below' if cheap else 'not below'} {CHEAP_ROW_MS:g} ms"
 
 
 def _as_dict(function: ProfiledFunction) -> FunctionCost:

@@ -19,6 +19,7 @@ from vigie.telemetry.destination import Destination, RedisDestination, StandardO
 from vigie.telemetry.event import Event
 from vigie.telemetry.flusher import TELEMETRY_THREAD, Flusher
 from vigie.telemetry.journal import Journal
+from vigie.telemetry.observer import ThreadMeter
 from vigie.telemetry.stream import connect
 from vigie.telemetry.stream_keys import NUMBER_LIMIT
 
@@ -60,7 +61,11 @@ class EmitterStatus:
     events: int
     """Events emitted by this process."""
     emit_seconds: float
-    """Time spent in emitting them: what observing costs the requests."""
+    """CPU time of emitting events one by one: logs and reports; those of requests are measured together."""
+    shipping_seconds: float = 0.0
+    """CPU time of the background threads in turns that brought events to Redis or to the disk."""
+    upkeep_seconds: float = 0.0
+    """CPU time of their other turns."""
 
 
 class JournalKeeper(threading.Thread):
@@ -68,13 +73,15 @@ class JournalKeeper(threading.Thread):
 
     def __init__(self, journal: Journal, interval_seconds: float) -> None:
         super().__init__(name=f"{TELEMETRY_THREAD}-keeper", daemon=True)
+        self.meter = ThreadMeter()
+        """CPU time of this thread; a turn without a new event is upkeep."""
         self._journal = journal
         self._interval_seconds = interval_seconds
         self._stopping = False
 
     def run(self) -> None:
         """Keep the journal until stopped."""
-        told = ""
+        told, high = "", 0
         while not self._stopping:
             try:
                 self._journal.maintain()
@@ -82,6 +89,8 @@ class JournalKeeper(threading.Thread):
                 if told != str(error):  # once, not every second
                     told = str(error)
                     logger.warning("the journal cannot be brought to the disk: {}", told)
+            self.meter.turned(worked=self._journal.high != high)
+            high = self._journal.high
             if not self._stopping:  # the call that stops may have been wiped out by `maintain`
                 self._journal.wanted.wait(self._interval_seconds)
 
@@ -131,16 +140,19 @@ class Emitter:
 
     def emit(self, event: Event) -> None:
         """Put one event into the journal. Never raises, never waits for Redis."""
+        began = time.thread_time_ns()
         self.emit_many((event,))
+        self._emit_ns += time.thread_time_ns() - began
 
     def emit_many(self, events: Sequence[Event]) -> None:
-        """Put events into the journal in one go, in their order. Never raises, never waits for Redis."""
-        began = time.perf_counter_ns()
+        """Put events into the journal in one go, in their order. Never raises, never waits for Redis.
+
+        Its time is its caller's to measure, together with the making of the events.
+        """
         if self._journal.abandoned or self._journal.high >= LAST_NUMBER:
             self._renew()
         self._journal.append(events)
         self._events += len(events)
-        self._emit_ns += time.perf_counter_ns() - began
 
     def _renew(self) -> None:
         with self._renewal:
@@ -172,6 +184,8 @@ class Emitter:
             stream_full=flusher.full,
             events=self._events,
             emit_seconds=self._emit_ns / 1e9,
+            shipping_seconds=(flusher.meter.working_ns + self._keeper.meter.working_ns) / 1e9,
+            upkeep_seconds=(flusher.meter.upkeep_ns + self._keeper.meter.upkeep_ns) / 1e9,
         )
 
     def stop(self, grace_seconds: float = 5.0) -> None:

@@ -11,7 +11,7 @@ from annotated_doc import Doc
 
 from vigie.telemetry.parsed_event import DEEPEST, nested_deeper
 
-Kind = Literal["prediction", "request", "log", "service"]
+Kind = Literal["prediction", "request", "log", "service", "drift"]
 Status = Literal["ok", "refused", "shed", "failed"]
 ProfileReason = Literal["budget", "forced", "slow", "disabled", "batch"]
 
@@ -23,6 +23,8 @@ LOG: Final = "log"
 """Kind of an application log."""
 SERVICE: Final = "service"
 """Kind of a process's report on itself."""
+DRIFT: Final = "drift"
+"""Kind of the verdict on one feature, or the prediction, of one window of predictions."""
 
 REJECTED_INPUT_BYTES = 4096
 """Most bytes of a refused request's body that its event keeps."""
@@ -120,14 +122,40 @@ class LedgerFigures(TypedDict):
     unaccounted: Annotated[int, Doc("Events missing or there twice, else problems; 0 when it balances")]
 
 
+class DriftFigures(TypedDict, total=False):
+    """One feature, or the prediction, of one window of predictions, against the training data."""
+
+    feature: Annotated[str, Doc("Name of the input, or `prediction`")]
+    compared: Annotated[Literal["input", "prediction"], Doc("What it is")]
+    verdict: Annotated[
+        Literal["stable", "drift"],
+        Doc("`drift`: further from training than chance makes it, at a false discovery rate of 5 %"),
+    ]
+    alarm: Annotated[
+        bool, Doc("Whether it is an alarm: the second verdict running, or a p-value below 0.0001")
+    ]
+    psi: Annotated[float, Doc("Population stability index: the size of the difference, no verdict")]
+    p_value: Annotated[float, Doc("Chance of a difference as large without a change")]
+    adjusted_p_value: Annotated[float, Doc("The same, adjusted for the number of features looked at")]
+    reference_mean: Annotated[float, Doc("Mean in training; of a 0/1 feature the share of 1")]
+    window_mean: Annotated[float, Doc("The same in the window")]
+    rows: Annotated[int, Doc("Predictions in the window")]
+    reference_rows: Annotated[int, Doc("Rows that it is compared with")]
+    window: Annotated[int, Doc("1, 2, 3 … per model version: every prediction is in one window")]
+    window_first: Annotated[str, Doc("Time of the window's first prediction")]
+    window_last: Annotated[str, Doc("Time of its last one, which is the event's own time")]
+    window_end: Annotated[str, Doc("Time, producer and number of its last one, which tell it from any other")]
+
+
 class EventData(TypedDict, total=False):
     """Body of an event; a key that does not apply is absent. The journal sets `producer` and `number`."""
 
     kind: Annotated[
         Kind,
         Doc(
-            "`prediction` (single, or a batch's row), `request` (other, the batch call too), `log`, or "
-            "`service` (a process's report on itself, every 30 s)"
+            "`prediction` (single, or a batch's row), `request` (other, the batch call too), `log`, "
+            "`service` (a process's report on itself, every 30 s), or `drift` (the verdict on one feature of "
+            "one window of predictions)"
         ),
     ]
     producer: Annotated[str, Doc("UUID of the process that made the event")]
@@ -180,12 +208,16 @@ class EventData(TypedDict, total=False):
     dropped: Annotated[int, Doc("Report: events of this process dropped because its journal was full")]
     observer_us_per_request: Annotated[
         float,
-        Doc("Report of `api`, `ui`: microseconds that journalling took per event since the last one"),
+        Doc("Report of `api`, `ui`: microseconds of recording, profiling and shipping per event since then"),
+    ]
+    observer_share: Annotated[
+        float, Doc("Report of `api`, `ui`: part of one CPU core that all observing took since the last one")
     ]
     ledger: Annotated[
         LedgerFigures, Doc("Report of one process of `pipeline`, each minute: the ledger as it was measured")
     ]
     uptime_seconds: Annotated[float, Doc("Report: time since the process started")]
+    drift: Annotated[DriftFigures, Doc("What was found of a feature in a window of predictions")]
     logger: Annotated[str, Doc("Name of the logger")]
     module: Annotated[str, Doc("Module that logged")]
     function: Annotated[str, Doc("Function that logged")]
@@ -234,9 +266,24 @@ def message_line(
     `given` is the valid input (shown as JSON) or a text; `result` the model's answer (shown as label and
     probability) or a text such as the reason of a refusal. What there is none of is shown as ``-``.
     """
+    return message_of(transaction_id, message_middle(method, path, status_code, latency_ms), given, result)
+
+
+def message_middle(method: str, path: str, status_code: int, latency_ms: float) -> str:
+    """Return what the messages of a batch's rows have in common (`message_of`)."""
+    return f" {method} {path} - {status_code} - {latency_ms:.0f}ms - "
+
+
+def message_of(
+    transaction_id: str,
+    middle: str,
+    given: Mapping[str, object] | str | None = None,
+    result: Result | str | None = None,
+) -> str:
+    """Return the message line around `middle` (`message_line`)."""
     shown = "-" if not given else given if isinstance(given, str) else _as_json(given)
     answer = "-" if not result else result if isinstance(result, str) else _answer(result)
-    return f"[{transaction_id}] {method} {path} - {status_code} - {latency_ms:.0f}ms - {shown} - {answer}"
+    return f"[{transaction_id}]{middle}{shown} - {answer}"
 
 
 def rejected(raw: bytes) -> object:

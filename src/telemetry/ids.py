@@ -33,6 +33,12 @@ def new_instant(ns: int | None = None) -> Instant:
     return Instant(str(uuid_utils.uuid7(nanoseconds=now)), now, iso_timestamp(now))
 
 
+def ids_at(ns: int, count: int) -> list[str]:
+    """Return `count` UUIDv7 of the instant `ns` since the epoch, as text."""
+    uuid7 = uuid_utils.uuid7
+    return [str(uuid7(nanoseconds=ns)) for _ in range(count)]
+
+
 def new_id() -> str:
     """Return a UUIDv7 of now, as text."""
     return str(uuid_utils.uuid7())

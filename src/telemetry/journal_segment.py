@@ -108,8 +108,8 @@ class Segment:
     def begin_anew(self, path: Path) -> None:
         """Make it the empty file `path`, in the room and the memory that it has. Raises OSError.
 
-        All its records must be shipped. They stay behind the new ones until they are overwritten, and are told
-        from them by their lower numbers.
+        All its records must be shipped. They stay behind the new ones until they are overwritten; their lower
+        numbers tell them apart.
         """
         # The marks go first: under the new name the old ones would speak of numbers that are over.
         self._mapping[len(MAGIC) : _ATTRIBUTES_AT] = bytes(_ATTRIBUTES_AT - len(MAGIC))

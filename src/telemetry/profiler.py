@@ -11,27 +11,17 @@ from __future__ import annotations
 import gc
 import sys
 import sysconfig
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 TOP_FUNCTIONS = 5
 """How many of the costliest functions a profile names."""
-HUMAN_RATE = 10
-"""Predictions per second up to which every one is profiled."""
-HUMAN_WINDOW_SECONDS = 5.0
-"""What that rate is averaged over: people do not click evenly."""
-_HUMAN_BURST = int(HUMAN_RATE * HUMAN_WINDOW_SECONDS)
-_HUMAN_SECONDS = 0.98 * HUMAN_WINDOW_SECONDS  # a clock that ticks exactly at the rate is still below it
-_UNPROFILED_WEIGHT = 0.1
-"""Weight of the newest unprofiled duration in its running mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,87 +205,3 @@ _LIBRARIES = sorted(
     {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")},
     key=lambda path: -len(path),
 )
-
-Reason = Literal["budget", "forced", "slow"]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether to profile this prediction and why (not profiled: ``budget``, the budget is used up).
-
-    `weight` is the number of predictions the profile stands for: itself and those since the last profiled
-    one; 0 when not profiled.
-    """
-
-    profiled: bool
-    reason: Reason
-    weight: int
-
-
-class ProfileBudget:
-    """Decides which predictions are profiled, so that profiling adds at most `share` of wall time.
-
-    A token bucket of seconds: it fills by `share` a second up to what one second brings, and a profile
-    takes out what it added. A profile may overdraw it; the debt is paid before the next one. Outside the
-    bucket are the predictions at human rates (at most 10 a second, over five), unless `share` is 0, and
-    forced ones. Safe among threads.
-    """
-
-    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._share = self._tokens = share
-        self._clock = clock
-        self._filled_at = clock()
-        self._arrivals: deque[float] = deque(maxlen=_HUMAN_BURST)
-        self._passed = 0
-        self._slow = False
-        self._usual_seconds: float | None = None
-        self._lock = threading.Lock()
-
-    def decide(self, forced: bool = False) -> Decision:
-        """Decide on one prediction that could be profiled; called once for each."""
-        with self._lock:
-            now = self._clock()
-            human = len(self._arrivals) < _HUMAN_BURST or now - self._arrivals[0] > _HUMAN_SECONDS
-            self._arrivals.append(now)
-            self._tokens = min(self._share, self._tokens + (now - self._filled_at) * self._share)
-            self._filled_at = now
-            reason = self._reason(forced, human)
-            if reason is None:
-                self._passed += 1
-                return Decision(profiled=False, reason="budget", weight=0)
-            weight, self._passed = self._passed + 1, 0
-            return Decision(profiled=True, reason=reason, weight=weight)
-
-    def _reason(self, forced: bool, human: bool) -> Reason | None:
-        # A slow request may overdraw by a second's worth: in an overload all are slow, and profiling them all
-        # would make it worse.
-        if forced:
-            return "forced"
-        if self._slow and self._tokens > -self._share:
-            self._slow = False
-            return "slow"
-        return "budget" if self._share > 0 and (human or self._tokens > 0) else None
-
-    def passed(self, predictions: int) -> None:
-        """Count predictions that could not be profiled (a batch); the next profile stands for them too."""
-        with self._lock:
-            self._passed += predictions
-
-    def note_slow(self) -> None:
-        """Ask for a profile of the next prediction, since this one was slow and its reason unknown."""
-        self._slow = True
-
-    def unprofiled(self, seconds: float) -> None:
-        """Record the duration of a single inference that was not profiled, to compare with."""
-        with self._lock:
-            usual = self._usual_seconds
-            self._usual_seconds = seconds if usual is None else usual + _UNPROFILED_WEIGHT * (seconds - usual)
-
-    def spent(self, seconds: float) -> None:
-        """Charge a profiled inference that took `seconds`.
-
-        What the profiler added is that less the usual duration (an exponentially weighted mean of those not
-        profiled); all of it while none has been seen.
-        """
-        with self._lock:
-            self._tokens -= max(0.0, seconds - (self._usual_seconds or 0.0))

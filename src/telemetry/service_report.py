@@ -16,6 +16,9 @@ from vigie.telemetry.emitter import EmitterStatus, Role
 from vigie.telemetry.event import SERVICE, Event, EventData
 from vigie.telemetry.flusher import TELEMETRY_THREAD
 from vigie.telemetry.ids import new_instant
+from vigie.telemetry.metrics.figures import Figures
+from vigie.telemetry.metrics.process import observer_time
+from vigie.telemetry.observer import CostMeter
 
 PERIOD_SECONDS: Final = 30.0
 FIRST_SECONDS: Final = 2.0
@@ -41,19 +44,25 @@ class ServiceReports(threading.Thread):
         service: Role,
         measure: Measure | None = None,
         *,
+        figures: Figures | None = None,
         first_seconds: float = FIRST_SECONDS,
         period_seconds: float = PERIOD_SECONDS,
     ) -> None:
-        """Report on `service`; figures of `measure` go before those of the emitter."""
+        """Report on `service`.
+
+        What `measure` returns takes the place of the journal's figures; `figures` are those of the requests,
+        where the process answers any.
+        """
         super().__init__(name=f"{TELEMETRY_THREAD}-reports", daemon=True)
         self._emitter = emitter
         self._service = service
         self._measure = measure
+        self._figures = figures
+        self._cost = CostMeter()
         self._first_seconds = first_seconds
         self._period_seconds = period_seconds
         self._stopping = threading.Event()
         self._began = time.monotonic()
-        self._observed = (0, 0.0)
 
     def run(self) -> None:
         """Report until stopped."""
@@ -97,13 +106,8 @@ class ServiceReports(threading.Thread):
         if self._measure is not None:
             return {**data, **self._measure()}
         data["backlog"] = status.backlog
-        cost = self._observer_us(status)
-        if cost is not None:
-            data["observer_us_per_request"] = cost
+        cost = self._cost.since_last(status.events, observer_time(status, self._figures))
+        data["observer_share"] = cost.share
+        if cost.us_per_event is not None:
+            data["observer_us_per_request"] = cost.us_per_event
         return data
-
-    def _observer_us(self, status: EmitterStatus) -> float | None:
-        """Return what observing cost each event since the last report; None when there was none."""
-        events, seconds = status.events - self._observed[0], status.emit_seconds - self._observed[1]
-        self._observed = (status.events, status.emit_seconds)
-        return seconds * 1e6 / events if events > 0 else None

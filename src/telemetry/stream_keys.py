@@ -31,6 +31,8 @@ CURSORS: Final = "api_logs:cursors"
 """Hash: consumer of /logs_api → id of the last entry it confirmed."""
 LEDGER_WATCH: Final = "api_logs:ledger-watch"
 """There while one worker has the turn to measure the ledger."""
+LEDGER_FOUND: Final = "api_logs:ledger-found"
+"""Hash: when a worker measured the ledger last (`at`, seconds since 1970), and `unaccounted` events."""
 FOREIGN_LIST: Final = "api_logs_in"
 """List into which programs that know nothing of the stream push their events."""
 FINGERPRINTS: Final = "api_logs:fingerprints"
@@ -47,6 +49,15 @@ CHUNK_SIZE: Final = 1 << CHUNK_BITS
 """Event numbers per bitmap (128 KiB); a chunk that is settled completely folds into counts."""
 NUMBER_LIMIT: Final = 1 << 31
 """Event numbers stay below this: a bitmap for any larger one could only come from a faulty producer."""
+
+
+DRIFT_TURN: Final = "api_logs:drift-turn"
+"""There while one worker has the turn to judge windows of predictions."""
+
+
+def conclusions_key(watch: str, subject: str = "") -> str:
+    """Hash of a watch over stored events (its producer), or of one subject of it: its cursor and more."""
+    return f"{PREFIX}{watch}:{subject}" if subject else f"{PREFIX}{watch}"
 
 
 def producer_key(producer: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from starlette.types import ASGIApp
+from tests.model.packages import train_successor
+from tests.servers import ROOT
 
 from vigie.api.gateway import Gateway
 from vigie.api.main import build
@@ -70,6 +74,19 @@ async def started(app: ASGIApp) -> AsyncIterator[None]:
     incoming.put_nowait({"type": "lifespan.shutdown"})
     assert await outgoing.get() == {"type": "lifespan.shutdown.complete"}
     await task
+
+
+@pytest.fixture(scope="session")
+def successor_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 2.0.0 of the reference model, trained once for the run; its threshold is 0.8."""
+    target = yaml.safe_load((ROOT / "model" / "lung_cancer" / "schema.yaml").read_text("utf-8"))["target"]
+    return train_successor(tmp_path_factory.mktemp("successor"), target={**target, "threshold": 0.8})
+
+
+@pytest.fixture
+def place(package_path: Path, tmp_path: Path) -> Path:
+    """A MODEL_PATH of the test's own, with version 1.0.0."""
+    return Path(shutil.copytree(package_path, tmp_path / "place"))
 
 
 StartApi = Callable[..., Awaitable[Api]]

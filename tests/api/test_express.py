@@ -3,99 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from tests.api.conftest import Api, StartApi
-from tests.servers import free_port
+from tests.api.served import Served, answer_from, reading, request, serving
 
-from vigie.api.express import ExpressProtocol
-from vigie.api.main import configuration, listen
+from vigie.api.express import MOST_KNOWN_HEADS, ExpressProtocol, Head, KnownHeads
 from vigie.telemetry.event import Event
 
 THE_ASGI_WAY = {"x-profile": "0"}
 """A header that the lane leaves to the ASGI way, and that asks for nothing."""
 JSON = {"content-type": "application/json"}
-
-
-@dataclass
-class Served:
-    """An API behind a real server, and how many requests the lane answered."""
-
-    api: Api
-    port: int
-    taken: list[bool]
-    connections: set[Any]
-    """uvicorn's protocols, one per connection."""
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def raw(self, content: bytes, answers: int = 1) -> list[bytes]:
-        """Send bytes on a connection of their own and return the bodies of the answers."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(content)
-        bodies = [(await answer_from(reader))[1] for _ in range(answers)]
-        writer.close()
-        return bodies
-
-
-def reading(served: Served) -> bool:
-    """Say whether the server waits for the rest of a request."""
-    return any(not protocol.cycle.response_complete for protocol in served.connections if protocol.cycle)
-
-
-async def answer_from(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Read one answer: its head and its body."""
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
-    (length,) = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    return head, await asyncio.wait_for(reader.readexactly(int(length.partition(b":")[2])), 30)
-
-
-def request(body: bytes, path: str = "/predict", more: bytes = b"") -> bytes:
-    """Return a POST as it goes over the wire."""
-    return (
-        b"POST %b HTTP/1.1\r\nhost: api\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
-        % (path.encode(), len(body), more, body)
-    )
-
-
-Serve = Callable[[Api], contextlib.AbstractAsyncContextManager[Served]]
-
-
-@contextlib.asynccontextmanager
-async def serving(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    """Serve `api` on a loopback port of its own."""
-    port = free_port()
-    settings = api.service.settings.api.model_copy(update={"api_port": port})
-    config = configuration(api.app, settings)
-    config.lifespan = "off"  # the fixture has started it
-    server = uvicorn.Server(config)
-    monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
-    assert api.app.lane is not None
-    taken: list[bool] = []
-    take = api.app.lane.take
-
-    def noting(*arguments: Any) -> bool:
-        taken.append(take(*arguments))
-        return taken[-1]
-
-    monkeypatch.setattr(api.app.lane, "take", noting)
-    with listen(settings) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield Served(api, port, taken, server.server_state.connections)
-        server.should_exit = True
-        await task
 
 
 @pytest.fixture
@@ -183,18 +106,18 @@ async def test_the_event_is_there_before_the_answer_leaves(
 ) -> None:
     """For each request the journal comes first: an answer that somebody has is always in it."""
     order: list[tuple[str, int]] = []
-    emit, finish = served.api.captured.emit_many, ExpressProtocol._finish
+    emit, write = served.api.captured.emit_many, ExpressProtocol._write
 
     def emitting(events: Sequence[Event]) -> None:
         emit(events)
         order.append(("journal", len(events)))
 
-    def finishing(protocol: ExpressProtocol, *answer: Any) -> None:
+    def writing(protocol: ExpressProtocol, *answer: Any, **more: Any) -> None:
         order.append(("answer", 1))
-        finish(protocol, *answer)
+        write(protocol, *answer, **more)
 
     monkeypatch.setattr(served.api.captured, "emit_many", emitting)
-    monkeypatch.setattr(ExpressProtocol, "_finish", finishing)
+    monkeypatch.setattr(ExpressProtocol, "_write", writing)
     body = json.dumps(served.api.example).encode()
     await asyncio.gather(*(served.raw(request(body)) for _ in range(12)))
     journalled = answered = 0
@@ -238,6 +161,168 @@ async def test_a_body_that_comes_later_takes_the_asgi_way(served: Served) -> Non
     assert json.loads((await answer_from(reader))[1])["prediction"] in (0, 1)
     assert served.taken == [True]
     writer.close()
+
+
+def unparsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the status of each answer to a request that no parser has seen."""
+    seen: list[int] = []
+    arrive = ExpressProtocol._arrive
+
+    def noting(protocol: ExpressProtocol, status: int, lines: bytes, body: bytes) -> None:
+        seen.append(status)
+        arrive(protocol, status, lines, body)
+
+    monkeypatch.setattr(ExpressProtocol, "_arrive", noting)
+    return seen
+
+
+async def test_a_known_head_is_not_parsed_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its second request on, on any connection, the answer is as it was; refusals too."""
+    seen = unparsed(monkeypatch)
+    example = served.api.example
+    good, bad = (json.dumps({**example, "AGE": age}).encode() for age in (60, 99))
+    bad = bad.replace(b"99", b"-1")
+    answers = [await served.raw(request(body, more=b"x-request-id: r-7\r\n")) for body in (good, good, bad)]
+    assert seen == [200, 422]
+    first, second, refused = (json.loads(answer) for (answer,) in answers)
+    assert stable(first) == stable(second)
+    assert [error["field"] for error in refused["errors"]] == ["AGE"]
+    assert [data["correlation_id"] for data in served.api.requests()] == ["r-7"] * 3
+    assert [data["input_data"]["AGE"] for data in served.api.requests()[:2]] == [60, 60]
+    assert served.api.requests()[0].keys() == served.api.requests()[1].keys()
+
+
+async def test_requests_in_any_pieces_are_answered_in_order(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the bytes of a connection are cut, parsed or not, each request gets its own answer."""
+    seen, randomness, example = unparsed(monkeypatch), random.Random(7), served.api.example
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    ages = [randomness.randrange(10, 100) for _ in range(150)]
+    kinds = [randomness.choice(["whole", "whole", "whole", "cut", "joined"]) for _ in ages]
+    answers: list[dict[str, Any]] = []
+    sent, behind = 0, b""
+    for age, kind in zip(ages, kinds, strict=True):
+        more = b"" if age % 5 else b"x-profile: 0\r\n"
+        content = behind + request(json.dumps({**example, "AGE": age}).encode(), more=more)
+        sent += 1
+        if kind == "joined":
+            behind = content
+            continue
+        behind = b""
+        cut = randomness.randrange(1, len(content)) if kind == "cut" else len(content)
+        writer.write(content[:cut])
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(content[cut:])
+        if randomness.random() < 0.7:
+            answers += [json.loads((await answer_from(reader))[1]) for _ in range(sent - len(answers))]
+    writer.write(behind)
+    answers += [json.loads((await answer_from(reader))[1]) for _ in range(sent - len(answers))]
+    writer.close()
+    of = {data["transaction_id"]: data["input_data"]["AGE"] for data in served.api.requests()}
+    assert [of[answer["transaction_id"]] for answer in answers] == ages
+    assert len(seen) > 10
+
+
+async def test_what_follows_a_known_head_waits_for_its_answer(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends on without waiting gets its answers in the order of its requests."""
+    seen = unparsed(monkeypatch)
+    example = served.api.example
+    bodies = [json.dumps({**example, "AGE": age}).encode() for age in (40, 41, 42)]
+    await served.raw(request(bodies[0]))
+    reader, writer = await connected(served)
+    (server_side,) = served.connections
+    server_side.data_received(request(bodies[0]))
+    server_side.data_received(request(bodies[1]))
+    server_side.data_received(request(bodies[2], more=b"x-profile: 0\r\n"))
+    answers = [json.loads((await answer_from(reader))[1])["transaction_id"] for _ in range(3)]
+    of = {data["transaction_id"]: data["input_data"]["AGE"] for data in served.api.requests()}
+    assert [of[answer] for answer in answers] == [40, 41, 42]
+    assert seen == [200]
+    writer.close()
+
+
+async def connected(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection, the only one, and wait until the server has it."""
+    while served.connections:
+        await asyncio.sleep(0.01)
+    found = await asyncio.open_connection("127.0.0.1", served.port)
+    while not served.connections:
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_stop_lets_the_unparsed_request_be_answered(served: Served) -> None:
+    """The server that stops answers what it has taken, says so, and closes the connection."""
+    body = json.dumps(served.api.example).encode()
+    await served.raw(request(body))
+    reader, writer = await connected(served)
+    (server_side,) = served.connections
+    server_side.data_received(request(body))
+    server_side.shutdown()
+    head, answer = await answer_from(reader)
+    assert json.loads(answer)["prediction"] in (0, 1)
+    assert b"connection: close" in head.lower()
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed(served: Served) -> None:
+    """The time-out counts from the last answer, whether the request was parsed or not."""
+    body = json.dumps(served.api.example).encode()
+    await served.raw(request(body))
+    reader, writer = await connected(served)
+    (server_side,) = served.connections
+    server_side.timeout_keep_alive = 0.5
+    for _ in range(3):
+        writer.write(request(body))
+        await answer_from(reader)
+    server_side.timeout_keep_alive_handler()  # as an old timer does: not idle for long enough
+    assert not server_side.transport.is_closing()
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+    writer.close()
+
+
+async def test_a_client_that_leaves_while_its_unparsed_request_is_answered(served: Served) -> None:
+    """Its event is kept, and nothing is written to it."""
+    body = json.dumps(served.api.example).encode()
+    await served.raw(request(body))
+    _, writer = await connected(served)
+    (server_side,) = served.connections
+    server_side.data_received(request(body))
+    server_side.transport.abort()
+    (answer,) = await served.raw(request(body))
+    assert json.loads(answer)["prediction"] in (0, 1)
+    assert len(served.api.requests()) == 3
+    writer.close()
+
+
+def head_of(number: int) -> tuple[bytes, Head]:
+    """A whole request with a head of its own, and that head."""
+    data = request(b"{}", more=b"x-request-id: %d\r\n" % number)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    return data, Head({"method": "POST", "path": "/predict", "headers": headers})  # type: ignore[typeddict-item] # all it reads
+
+
+def test_known_heads_are_bounded_and_exact() -> None:
+    """The oldest gives way; any other byte in the head, or another length of the body, is not known."""
+    heads = KnownHeads()
+    for number in range(MOST_KNOWN_HEADS + 1):
+        heads.learn(*head_of(number))
+    assert heads.find(head_of(0)[0]) is None
+    last, head = head_of(MOST_KNOWN_HEADS)
+    heads.learn(last, head)
+    assert heads.find(last) == (head, b"{}")
+    assert heads.find(last.replace(b"host: api", b"host: apj")) is None
+    assert heads.find(last + b" ") is None
+    assert heads.find(last[:-1]) is None
+    assert heads.find(b"") is None
+    long = request(b"{}", more=b"x-filling: %b\r\n" % (b"x" * 2000))
+    heads.learn(long, head)
+    assert heads.find(long) is None
 
 
 @pytest.mark.parametrize(
@@ -306,7 +391,7 @@ async def test_a_dear_model_has_no_lane(start_api: StartApi, monkeypatch: pytest
     async with serving(api, monkeypatch) as served:
         (answer,) = await served.raw(request(json.dumps(api.example).encode()))
         assert json.loads(answer)["prediction"] in (0, 1)
-        assert served.taken == [False]
+        assert served.taken == []
 
 
 async def test_a_body_over_the_limit_is_refused(start_api: StartApi, monkeypatch: pytest.MonkeyPatch) -> None:

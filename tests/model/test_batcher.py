@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -157,6 +158,69 @@ async def test_after_the_thread_has_ended_calls_fail_instead_of_hanging() -> Non
     threads.shutdown()
     outcomes = await gathered(make(lambda calls: calls, threads), [(1,), (2,)])
     assert all(isinstance(outcome, InferenceError) for outcome in outcomes)
+
+
+async def test_after_its_end_calls_fail_and_nothing_is_held() -> None:
+    """A closed batcher lets go of its model and answers every call with a failure."""
+
+    class Model:
+        def run(self, calls: Sequence[Call]) -> Sequence[object]:
+            return calls
+
+    model = Model()
+    held = weakref.ref(model)
+    batcher = make(model.run)
+    batcher.close()
+    del model
+    assert held() is None
+    (outcome,) = await gathered(batcher, [(1,)])
+    assert isinstance(outcome, InferenceError)
+
+
+async def test_one_guilty_call_among_many_costs_few_runs() -> None:
+    """A failed batch is halved, so that a request which is always guilty does not undo the batching."""
+    sizes: list[int] = []
+
+    def run(calls: Sequence[Call]) -> Sequence[object]:
+        sizes.append(len(calls))
+        if (13,) in calls:
+            raise ValueError("thirteen")
+        return calls
+
+    outcomes = await gathered(make(run), [(n,) for n in range(32)])
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, InferenceError)] == [13]
+    assert len(sizes) == 11  # the whole, then two halves at each of five levels
+
+
+async def test_cancelled_calls_make_room_and_cost_no_batch() -> None:
+    """However many callers give up while the model is busy, those who stay are served in their order."""
+    release, batches = threading.Event(), []
+
+    def run(calls: Sequence[Call]) -> Sequence[object]:
+        batches.append([call[0] for call in calls])
+        release.wait(60)
+        return calls
+
+    with ThreadPoolExecutor(1) as threads:
+        batcher = make(run, threads, max_rows=4, max_waiting=8)
+        first = batcher.submit((0,))
+        while not batches:
+            await asyncio.sleep(0.001)
+        for turn in range(50):
+            leaving = [batcher.submit((100 + turn,)) for _ in range(8)]
+            with pytest.raises(QueueFullError):
+                batcher.submit((1,))
+            for place in leaving:
+                place.cancel()
+            assert batcher.waiting == 0
+        staying: list[asyncio.Future[object]] = []
+        for n in range(1, 7):
+            leaving = [batcher.submit((100,))]
+            staying.append(batcher.submit((n,)))
+            leaving[0].cancel()
+        release.set()
+        assert await asyncio.gather(first, *staying) == [(n,) for n in range(7)]
+    assert batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
 @given(

@@ -30,6 +30,18 @@ def test_two_classes_by_hand(schema: FeatureSchema) -> None:
     assert metrics.confusion == {"NO": {"NO": 1, "YES": 1}, "YES": {"NO": 1, "YES": 2}}
 
 
+def test_the_threshold_of_the_schema_gives_the_labels(tmp_path: Path) -> None:
+    """Counts are of the labels that are given at the model's own threshold; AUC and Brier know none."""
+    target = {"name": "L", "title": "L", "classes": ["no", "yes"], "positive": "yes", "threshold": 0.2}
+    positive = np.array([0.9, 0.6, 0.7, 0.2, 0.1])
+    truth = np.array([1, 1, 0, 1, 0])
+    both = np.column_stack([1 - positive, positive])
+    metrics = evaluate(truth, both, mixed_schema(tmp_path, target=target))
+    assert metrics.confusion == {"no": {"no": 1, "yes": 1}, "yes": {"no": 0, "yes": 3}}
+    assert (metrics.correct, metrics.recall) == (4, 1)
+    assert metrics.roc_auc == pytest.approx(4 / 6)
+
+
 def test_three_classes_by_hand(tmp_path: Path) -> None:
     """Averages are over the classes without weights; a class never given has precision 0."""
     target = {"name": "LEAVES", "title": "Leaves", "classes": ["no", "soon", "now"], "positive": "now"}

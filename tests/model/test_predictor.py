@@ -16,7 +16,7 @@ from tests.model.schemas import mixed_schema
 from vigie.model.batcher import InferenceError, QueueFullError
 from vigie.model.predictor import LARGE_CALL_ROWS, FloatArray, Inference, Predictor, Record
 from vigie.schema import FeatureSchema
-from vigie.settings import ObservingSettings
+from vigie.settings import InferenceMode, ObservingSettings
 
 
 class Tenths:
@@ -76,6 +76,15 @@ async def test_probability_is_of_the_positive_class_and_confidence_of_the_one_gi
     assert high.probabilities == pytest.approx([0.1, 0.9])
 
 
+async def test_the_threshold_of_the_schema_decides(tmp_path: Path) -> None:
+    """From the threshold on the positive class is the answer, with the confidence of what is given."""
+    target = {"name": "T", "title": "T", "classes": ["a", "b"], "positive": "b", "threshold": 0.3}
+    subject, _ = predictor(mixed_schema(tmp_path / "low", target=target))
+    below, at = answered(await subject.predict([{"YEARS": 2}, {"YEARS": 3}]))
+    assert (below.prediction, below.label, below.confidence) == (0, "a", 0.8)
+    assert (at.prediction, at.label, at.probability, at.confidence) == (1, "b", 0.3, 0.3)
+
+
 async def test_of_three_classes_probability_is_of_the_class_given(tmp_path: Path) -> None:
     """With more than two classes there is no positive one to speak of."""
     target = {"name": "T", "title": "T", "classes": ["a", "b", "c"], "positive": "c"}
@@ -114,6 +123,32 @@ async def test_a_cheap_model_runs_on_the_loop_and_a_slow_one_in_its_thread(
     assert model.threads == ({threading.current_thread().name} if inline else {"inference_0"})
     assert sum(model.sizes) == 8
     assert max(model.sizes) > 1
+    subject.close()
+
+
+@pytest.mark.parametrize(("mode", "row_cost_ms"), [("inline", 5.0), ("thread", 0.01)])
+async def test_a_setting_overrules_the_measurement(
+    two_classes: FeatureSchema, mode: InferenceMode, row_cost_ms: float
+) -> None:
+    """INFERENCE_MODE decides where the model runs, and is the reason given."""
+    model = Tenths(two_classes, row_cost_ms)
+    subject = Predictor(model, ObservingSettings(), mode=mode)
+    await asyncio.gather(*(subject.predict([{"YEARS": n}]) for n in range(8)))
+    assert model.threads == ({threading.current_thread().name} if mode == "inline" else {"inference_0"})
+    assert (subject.runs_inline, subject.mode_reason) == (mode == "inline", f"INFERENCE_MODE={mode}")
+    subject.close()
+
+
+@pytest.mark.parametrize("mode", ["inline", "thread"])
+async def test_batching_can_be_bounded(two_classes: FeatureSchema, mode: InferenceMode) -> None:
+    """INFERENCE_BATCH_ROWS is the most rows of different callers in one run; a call of more stays whole."""
+    model = Tenths(two_classes, 0.01)
+    subject = Predictor(model, ObservingSettings(), mode=mode, batch_rows=2)
+    calls = [[{"YEARS": 1}]] * 5 + [[{"YEARS": 2}] * 3]
+    await asyncio.gather(*(subject.predict(call) for call in calls))
+    assert sorted(model.sizes) == [1, 2, 2, 3]
+    subject.predict_now([{"YEARS": 1}] * 3, 0)
+    assert model.sizes[-2:] == [2, 1]
     subject.close()
 
 
@@ -219,13 +254,18 @@ async def test_a_slow_inference_asks_for_a_profile_of_the_next(
     assert (result.cost.profiled, result.cost.profile_reason) == (True, "slow")
 
 
-@given(calls=st.lists(st.lists(st.integers(0, 10), min_size=1, max_size=4), min_size=1, max_size=30))
+@given(
+    calls=st.lists(st.lists(st.integers(0, 10), min_size=1, max_size=4), min_size=1, max_size=30),
+    mode=st.sampled_from(["inline", "thread"]),
+)
 @settings(max_examples=40, deadline=None)
-def test_concurrent_rows_are_never_mixed(two_classes: FeatureSchema, calls: list[list[int]]) -> None:
+def test_concurrent_rows_are_never_mixed(
+    two_classes: FeatureSchema, calls: list[list[int]], mode: InferenceMode
+) -> None:
     """Each caller gets the probabilities of its own rows, in its own order."""
 
     async def run() -> list[list[float]]:
-        subject, _ = predictor(two_classes)
+        subject = Predictor(Tenths(two_classes, 0.01), ObservingSettings(), mode=mode)
         found = await asyncio.gather(*(subject.predict([{"YEARS": n} for n in call]) for call in calls))
         subject.close()
         return [[inference.probability for inference in answered(results)] for results in found]

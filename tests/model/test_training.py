@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,6 +130,25 @@ def test_a_schema_of_every_type_trains_and_replays(tmp_path: Path) -> None:
     metrics = report.manifest.metrics
     assert replayed(tmp_path / "contract") == (metrics.correct, metrics.rows)
     assert metrics.accuracy > metrics.majority_accuracy
+
+
+def test_a_threshold_is_stored_in_the_package_and_decides_everywhere(tmp_path: Path) -> None:
+    """The schema's threshold travels with the model: metrics, card, parity and reference are of its labels."""
+    target = {"name": "LEAVES", "title": "Leaves", "classes": ["stays", "leaves"], "positive": "leaves"}
+    data = mixed_csv(tmp_path / "contracts.csv")
+    given = {}
+    for threshold in (0.5, 0.1):
+        folder = tmp_path / f"{threshold}"
+        mixed_schema(folder, target={**target, "threshold": threshold})
+        manifest = train(folder, folder, data).manifest
+        model = load_model(folder)
+        assert model.schema.target.threshold == threshold
+        assert f"leaves from a probability of {threshold} on" in (folder / "MODEL_CARD.md").read_text()
+        confusion = manifest.metrics.confusion
+        given[threshold] = sum(row["leaves"] for row in confusion.values())
+        labels = json.loads((folder / "reference.json").read_text())["prediction"]["labels"]
+        assert dict(zip(labels["levels"], labels["counts"], strict=True))["leaves"] == given[threshold]
+    assert given[0.1] > given[0.5]
 
 
 def test_three_classes_train_with_averaged_metrics(tmp_path: Path) -> None:

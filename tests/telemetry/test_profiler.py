@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from vigie.telemetry import profiler
-from vigie.telemetry.profiler import Decision, Profile, ProfileBudget, profile
+from vigie.telemetry.profiler import Profile, profile
 
 HERE = Path(__file__)
 PROFILER = HERE.parents[2] / "src" / "telemetry" / "profiler.py"
@@ -351,84 +351,3 @@ def test_code_without_a_file_keeps_its_mark() -> None:
     exec(compile("def generated(): return 1", "<made here>", "exec"), made)
     _, found = profile(made["generated"], HERE.parent)
     assert [(cost.function, cost.file) for cost in found.top_functions] == [("generated", "<made here>")]
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_every_prediction_at_human_rates_is_profiled() -> None:
-    """Ten predictions a second are all profiled, even where each costs far more than the budget."""
-    clock = _Clock()
-    budget = ProfileBudget(0.05, clock)
-    for _ in range(200):
-        assert budget.decide() == Decision(profiled=True, reason="budget", weight=1)
-        budget.spent(0.5)
-        clock.now += 0.1
-
-
-def test_under_load_profiling_stays_within_its_share() -> None:
-    """At 1,000 predictions/s of 1 ms extra each, about 5 % of the time goes into profiles, weights add up."""
-    clock = _Clock()
-    budget = ProfileBudget(0.05, clock)
-    spent = weights = 0.0
-    for _ in range(60_000):
-        decision = budget.decide()
-        if decision.profiled:
-            budget.spent(0.001)
-            spent += 0.001
-            weights += decision.weight
-        else:
-            assert decision == Decision(profiled=False, reason="budget", weight=0)
-        clock.now += 0.001
-    assert spent == pytest.approx(0.05 * 60, rel=0.05)
-    assert weights == pytest.approx(60_000, rel=0.01)
-
-
-def test_only_what_profiling_added_is_charged() -> None:
-    """With the unprofiled duration known, a profile of twice that costs the budget the difference."""
-    clock = _Clock()
-    budget = ProfileBudget(1.0, clock)
-    for _ in range(100):
-        budget.unprofiled(0.5)
-    for _ in range(50):
-        assert budget.decide().profiled
-        budget.spent(0.51)
-    assert budget.decide().profiled  # half of the second is gone
-    budget.spent(1.0)
-    assert not budget.decide().profiled
-
-
-def test_no_budget_leaves_forced_profiles_only() -> None:
-    """With a share of 0 nothing is profiled but what is demanded, which stands for those passed over."""
-    budget = ProfileBudget(0.0, _Clock())
-    budget.note_slow()
-    assert [budget.decide().profiled for _ in range(3)] == [False, False, False]
-    assert budget.decide(forced=True) == Decision(profiled=True, reason="forced", weight=4)
-
-
-def test_a_slow_request_triggers_one_for_the_next() -> None:
-    """With the bucket empty the prediction after a slow one is profiled, once, until the debt is a second's worth."""
-    clock = _Clock()
-    budget = ProfileBudget(0.05, clock)
-    for _ in range(50):
-        budget.decide()
-    budget.spent(0.06)
-    assert not budget.decide().profiled
-    budget.note_slow()
-    assert budget.decide() == Decision(profiled=True, reason="slow", weight=2)
-    assert not budget.decide().profiled
-    budget.spent(0.06)
-    budget.note_slow()
-    assert not budget.decide().profiled
-
-
-def test_a_profile_stands_for_batches_too() -> None:
-    """Predictions of batches, which are not profiled, count in the next profile's weight."""
-    budget = ProfileBudget(0.05, _Clock())
-    budget.passed(32)
-    assert budget.decide() == Decision(profiled=True, reason="budget", weight=33)

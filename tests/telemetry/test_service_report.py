@@ -10,6 +10,7 @@ from tests.servers import wait_for
 
 from vigie.telemetry.emitter import EmitterStatus
 from vigie.telemetry.event import Event, EventData
+from vigie.telemetry.metrics.figures import Figures
 from vigie.telemetry.service_report import ServiceReports
 
 
@@ -19,7 +20,7 @@ class Recording:
     def __init__(self) -> None:
         self.emitted: list[Event] = []
         self.events = 0
-        self.seconds = 0.0
+        self.emitting = self.shipping = self.upkeep = 0.0
 
     def emit(self, event: Event) -> None:
         """Keep it."""
@@ -27,7 +28,10 @@ class Recording:
 
     def status(self) -> EmitterStatus:
         """Return a status with seven events in the journal and three dropped."""
-        return EmitterStatus("p", 10, 0, 7, 700, 3, 0, True, None, False, self.events, self.seconds)
+        threads = self.shipping, self.upkeep
+        return EmitterStatus(
+            "p", 10, 0, 7, 700, 3, 0, True, None, False, self.events, self.emitting, *threads
+        )
 
 
 @pytest.fixture
@@ -67,15 +71,19 @@ def test_a_service_that_stops_at_once_still_reports() -> None:
 
 def test_the_observers_cost_is_that_of_the_events_since_the_last_report() -> None:
     """A mean over the process's whole life would hide what changed."""
-    emitter = Recording()
-    reports = ServiceReports(emitter, "api")
+    emitter, figures = Recording(), Figures()
+    reports = ServiceReports(emitter, "api", figures=figures)
     reports.report()
-    emitter.events, emitter.seconds = 1000, 0.005
+    emitter.events, emitter.emitting, emitter.shipping = 1000, 0.002, 0.003
     reports.report()
-    emitter.events, emitter.seconds = 1500, 0.010
+    emitter.events, emitter.upkeep = 1500, 100.0
+    figures.recorded(1_000_000)
+    figures.profiling(0.004)
     reports.report()
     costs = [event["data"].get("observer_us_per_request") for event in emitter.emitted]
     assert costs == [None, pytest.approx(5.0), pytest.approx(10.0)]
+    shares = [event["data"]["observer_share"] for event in emitter.emitted]
+    assert shares[0] == 0 < shares[1] < shares[2]
 
 
 def test_a_services_own_figures_take_the_place_of_the_journals() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ from vigie.model.package import Metrics, Parity, TrainingData
 from vigie.schema import FeatureSchema
 
 
-class ServedModel(BaseModel):
+class ModelLine(BaseModel):
     """The model in one line."""
 
     name: str
@@ -36,7 +36,7 @@ class About(BaseModel):
 
     name: str
     version: str
-    model: ServedModel
+    model: ModelLine
     notice: str = Field(description="What has to be said wherever the model is shown")
     endpoints: list[Endpoint]
 
@@ -47,7 +47,11 @@ class RuntimeDocument(BaseModel):
     name: str
     reason: str
     parity: Parity | None
-    row_cost_ms: float = Field(description="Wall time of one row, measured at load")
+    row_cost_ms: float = Field(description="CPU time of one row, measured at load")
+    inference: Literal["inline", "thread"] = Field(
+        description="Where it runs: on the event loop or beside it"
+    )
+    inference_reason: str
 
 
 class ModelDocument(BaseModel):
@@ -60,7 +64,13 @@ class ModelDocument(BaseModel):
     created_at: str
     simulated: bool = Field(description="Whether the training data was simulated")
     notice: str
+    threshold: float | None = Field(
+        description="P(positive class) from which on it is the answer; null with more than two classes"
+    )
     runtime: RuntimeDocument
+    refused: str | None = Field(
+        description="Why the package at MODEL_PATH is not this model; null while it is"
+    )
     columns: list[str]
     artefacts: dict[str, str] = Field(description="File of the package → SHA-256")
     training_data: TrainingData
@@ -69,19 +79,16 @@ class ModelDocument(BaseModel):
 
 
 def about_router(service: Service) -> APIRouter:
-    """Return the routes; what they answer is fixed once the model is loaded."""
+    """Return the routes."""
     router = APIRouter(tags=["about"], responses=documented(413, 500, 504))
-    about = _about(service)
-    model = _model(service)
-    schema = service.model.schema.model_dump(mode="json")
 
     @router.get("/", summary="Name, version, model and endpoints")
     async def root() -> About:
-        return about
+        return _about(service)
 
     @router.get("/model", summary="What is served: runtime, artefacts, training data, metrics")
     async def served_model() -> ModelDocument:
-        return model
+        return _model(service)
 
     @router.get(
         "/model/schema",
@@ -89,7 +96,7 @@ def about_router(service: Service) -> APIRouter:
         response_model=FeatureSchema,
     )
     async def model_schema() -> Any:
-        return schema
+        return service.model.schema.model_dump(mode="json")
 
     return router
 
@@ -98,7 +105,7 @@ def _about(service: Service) -> About:
     return About(
         name="vigie",
         version=version("vigie"),
-        model=ServedModel(**service.identity),
+        model=ModelLine(**service.identity),
         notice=service.notice,
         endpoints=[
             Endpoint(method=method, path=path, role=role.value) for (method, path), role in ENDPOINTS.items()
@@ -116,12 +123,16 @@ def _model(service: Service) -> ModelDocument:
         created_at=manifest.created_at.isoformat(),
         simulated=manifest.simulated,
         notice=service.notice,
+        threshold=schema.target.threshold if len(schema.target.classes) == 2 else None,
         runtime=RuntimeDocument(
             name=service.model.runtime_name,
             reason=service.model.runtime_reason,
             parity=manifest.runtime.parity,
             row_cost_ms=service.model.row_cost_ms,
+            inference="inline" if service.predictor.runs_inline else "thread",
+            inference_reason=service.predictor.mode_reason,
         ),
+        refused=service.refusal,
         columns=list(manifest.columns),
         artefacts=manifest.files,
         training_data=manifest.training_data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -80,8 +81,8 @@ class BatchAnswer(BaseModel):
     results: list[PredictedRecord | RefusedRecord]
 
 
-def predict_router(service: Service, hot: dict[tuple[str, str], HotEndpoint]) -> APIRouter:
-    """Return the twins of `hot`."""
+def predict_router(service: Service, hot: Mapping[tuple[str, str], HotEndpoint]) -> APIRouter:
+    """Return the twins of `hot`, whose endpoints may be replaced by those of another model."""
     router = APIRouter(tags=["predict"], responses=documented(413, 415, 422, 500, 503, 504))
     spelling = (
         " Names are accepted with underscores or with spaces (CHEST_PAIN, CHEST PAIN), not both at once."
@@ -108,7 +109,7 @@ def predict_router(service: Service, hot: dict[tuple[str, str], HotEndpoint]) ->
         example: object = service.model.schema.example()
         router.add_api_route(
             path,
-            _twin(hot["POST", path]),
+            _twin(hot, ("POST", path)),
             methods=["POST"],
             operation_id=path.strip("/").replace("/", "_"),
             summary=summary,
@@ -139,10 +140,10 @@ _PROFILE_HEADER = {
 }
 
 
-def _twin(endpoint: HotEndpoint) -> Any:
+def _twin(hot: Mapping[tuple[str, str], HotEndpoint], key: tuple[str, str]) -> Any:
     async def answer(request: Request) -> Response:
-        exchange = exchange_of(request.scope)
-        exchange.kind = endpoint.kind
+        exchange, endpoint = exchange_of(request.scope), hot[key]
+        exchange.kind, exchange.model = endpoint.kind, endpoint.model
         found = await endpoint.answer(exchange, request.receive)
         response = Response(found.body, found.status, media_type=found.content_type.decode())
         response.raw_headers += list(found.headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import orjson
 import pytest
@@ -124,3 +125,38 @@ async def test_a_row_that_the_model_fails_on_leaves_the_others_alone(
     assert ["error" in result for result in content["results"]] == [False, True, False]
     assert content["results"][1]["error"] == {"detail": "The model failed on this record", "errors": []}
     assert [data["status"] for data in api.requests()] == ["ok", "failed", "ok", "ok"]
+
+
+async def test_each_row_of_a_large_batch_has_its_own_event(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the request, with its own id, input, answer and message, whatever failed around it."""
+    runtime = api.service.served.model.runtime
+    predict = runtime.predict_proba
+
+    def fail(matrix: Any) -> Any:
+        if (matrix[:, 0] == 77).any():
+            raise RuntimeError("inside")
+        return predict(matrix)
+
+    monkeypatch.setattr(runtime, "predict_proba", fail)
+    rows = [{**api.example, "AGE": age} for age in range(20, 120)]
+    rows[40]["AGE"] = 121
+    answer = (await api.client.post("/predict/batch", json=rows)).json()
+    *events, request = api.events
+    assert (len(events), answer["failed"]) == (100, 2)
+    assert " - 100 records - " in request["message"]
+    for row, result, event in zip(rows, answer["results"], events, strict=True):
+        data = event["data"]
+        assert data["transaction_id"] == result["transaction_id"]
+        assert event["message"].startswith(f"[{result['transaction_id']}] POST /predict/batch - ")
+        wanted = {77: "failed", 121: "refused"}.get(row["AGE"], "ok")
+        assert data["status"] == wanted
+        assert data["rejected_input" if wanted == "refused" else "input_data"] == row
+        if wanted == "ok":
+            assert data["result"] == {name: result[name] for name in data["result"]}
+            assert data["performance_metrics"]["transaction_id"] == data["transaction_id"]
+            assert f'"AGE":{row["AGE"]},' in event["message"]
+    shown = [data["performance_metrics"]["inference_time_ms"] for data in api.requests() if "result" in data]
+    assert (
+        len({id(event["data"]["performance_metrics"]) for event in events if "result" in event["data"]}) == 98
+    )
+    assert min(shown) > 0

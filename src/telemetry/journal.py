@@ -42,7 +42,7 @@ class Journal:
     After a fork the child's copy is `abandoned`: it takes nothing, and never touches the parent's files.
     """
 
-    def __init__(self, folder: HeldFolder, role: str, max_bytes: int) -> None:
+    def __init__(self, folder: HeldFolder, role: str, max_bytes: int, fsync_seconds: float) -> None:
         self.producer = folder.producer
         self.attributes = {
             "role": role,
@@ -71,7 +71,7 @@ class Journal:
         self._closed = False
         self._spare: Segment | None = None
         self._segments = deque([self._files.make()])
-        self._promise = Promise()
+        self._promise = Promise(fsync_seconds, time.monotonic())
         self._renew_promise()
         self._reader = JournalReader(self._segments, self._lock, trusted=True)
         _living.add(self)
@@ -81,7 +81,7 @@ class Journal:
         """Make the journal of a new producer under `home`. Raises OSError where that cannot be written."""
         folder = make_folder(home, new_producer_id())
         try:
-            return cls(folder, role, settings.journal_max_bytes)
+            return cls(folder, role, settings.journal_max_bytes, settings.journal_fsync_ms / 1000)
         except OSError:
             folder.delete()
             raise
@@ -230,7 +230,7 @@ class Journal:
         self._restore()
 
     def _renew_promise(self) -> None:
-        self._promise.renew(self.high)
+        self._promise.renew(self.high, time.monotonic())
         self._segments[-1].promised = self._promise.upto
 
     def _restore(self) -> None:

@@ -28,7 +28,7 @@ from tests.telemetry.events import (
 from vigie.telemetry import journal_reader
 from vigie.telemetry.framing import Record
 from vigie.telemetry.journal import Journal
-from vigie.telemetry.journal_promise import LEAST_AHEAD
+from vigie.telemetry.journal_promise import LEAST_AHEAD, MOST_GROWTH
 from vigie.telemetry.journal_reader import CRASHED, DAMAGED
 from vigie.telemetry.journal_segment import Segment
 from vigie.telemetry.stream_types import Gap
@@ -214,7 +214,7 @@ def test_the_end_that_a_crash_of_the_machine_took_is_declared_at_most(
     monkeypatch.setattr("vigie.telemetry.dead_journal.boot_id", lambda: "the next start")
     items = shipped_from(tmp_path)
     assert gaps(items) == [Gap(EVENTS + 1, left.promised, CRASHED)]
-    assert EVENTS < left.promised <= EVENTS * 3 + LEAST_AHEAD
+    assert EVENTS < left.promised <= EVENTS * 3 + MOST_GROWTH * LEAST_AHEAD
 
 
 def test_an_older_file_s_promise_stands_when_the_newest_is_lost(

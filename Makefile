@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic lint format train provision dashboards \
-        pipeline-once pipeline-continuous pipeline-replay verify logs clear-logs health predict-test run-store faults reference lock \
+        pipeline-once pipeline-continuous pipeline-replay verify drift logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
@@ -83,6 +83,9 @@ pipeline-replay: $(VENV)/installed ## Index the dead letters once more, when the
 verify: $(VENV)/installed ## Prove that every event is stored or accounted for
 	@$(BIN)/vigie verify
 
+drift: $(VENV)/installed ## Compare the newest predictions with the training data (ARGS="--last 24h --html drift.html")
+	@$(BIN)/vigie drift $(ARGS)
+
 logs: $(VENV)/installed ## Show the newest log entries
 	@$(BIN)/vigie logs $(ARGS)
 
@@ -151,6 +154,25 @@ SEED ?= 1
 faults: $(VENV)/installed-dev ## Break everything at random and count what is lost (CAMPAIGN=long, SEED=n, STORE=elasticsearch, RECORD=1: into docs/reliability.md)
 	@$(BIN)/python -m tests.faults --campaign $(CAMPAIGN) --seed $(SEED) --store $(or $(STORE),embedded) $(if $(RECORD),--record)
 
+BENCH ?= bench
+
+bench: $(VENV)/installed-dev ## Measure everything in some minutes, keep the results and write docs/performance.md (BENCH=serving: one; BENCH=elasticsearch: into a real one, with JDK 17 and Maven; BENCH=long)
+	@$(BIN)/python benchmarks/check.py --keep $(BENCH); status=$$?; $(BIN)/python -m docs.generate; exit $$status
+
+bench-check: $(VENV)/installed-dev ## Measure what has a floor, and fail when a ratio misses it (BENCH=)
+	@$(BIN)/python benchmarks/check.py $(BENCH)
+
+PEERS := fastapi litserve bentoml mlserver
+
+.venv-peers/%/installed: benchmarks/peers/%/requirements.txt | $(BIN)/uv
+	@echo "installing $* into .venv-peers/$*"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peers/$*
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-peers/$*/bin/python -r $<
+	@touch $@
+
+bench-peers: $(VENV)/installed-dev $(PEERS:%=.venv-peers/%/installed) ## Compare with MLServer, BentoML, LitServe and FastAPI, each installed into an environment of its own
+	@$(BIN)/python benchmarks/check.py --keep peers; status=$$?; $(BIN)/python -m docs.generate; exit $$status
+
 lint: $(VENV)/installed-dev ## Check style, types, imports and security
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -163,12 +185,14 @@ format: $(VENV)/installed-dev ## Put the code into the house format
 	@$(BIN)/ruff format .
 
 reference: $(VENV)/installed-dev ## Write .env.example, docs/reference/ and docs/dashboards.md anew from the code
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+PEER_LOCK = $(BIN)/uv pip compile --quiet --no-annotate --no-emit-index-url --no-header --python-version 3.11
 
 lock: | $(BIN)/uv ## Lock the dependencies anew
 	@$(LOCK) requirements-build.in -o requirements-build.txt
 	@$(LOCK) pyproject.toml -c requirements-build.txt -o requirements.txt
 	@$(LOCK) pyproject.toml --extra embedded -c requirements.txt -c requirements-build.txt -o requirements-embedded.txt
 	@$(LOCK) pyproject.toml --extra embedded --extra dev -c requirements-embedded.txt -c requirements-build.txt -o requirements-dev.txt
+	@for name in $(PEERS); do $(PEER_LOCK) benchmarks/peers/$$name/requirements.in -o benchmarks/peers/$$name/requirements.txt || exit 1; done

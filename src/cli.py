@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from vigie.client import ask_api
+from vigie.drift.commands import drift
 from vigie.errors import VigieError
 from vigie.logs_pipeline.commands import pipeline_app
+from vigie.model.commands import model_app
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings, load_settings, make_home
 from vigie.terminal import UNHEALTHY, out, print_json, say
@@ -27,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(pipeline_app, name="pipeline")
+app.command()(drift)
+app.add_typer(model_app, name="model")
 
 
 def settings_with_home() -> Settings:

@@ -126,6 +126,11 @@ def test_text_reads_english_unless_french_is_asked() -> None:
         (lambda s: s["target"].update(positive="maybe"), "not one of the classes"),
         (lambda s: s["target"].update(positive="no"), "stands second"),
         (lambda s: s["target"].update(meaning={"perhaps": "?"}), "not a class"),
+        (lambda s: s["target"].update(threshold=1), "less than 1"),
+        (
+            lambda s: s["target"].update(classes=["no", "yes", "draw"], threshold=0.4),
+            "the most probable one is the answer",
+        ),
         (lambda s: s.pop("data"), "exactly one of data and simulation"),
         (
             lambda s: s["features"][0].update(simulation={"per_class": {"yes": 0.5, "no": 0.5}}),

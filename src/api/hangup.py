@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 
-def has_terminal() -> bool:
-    """Whether this process has a terminal that would stop it."""
+def lives_by_terminal() -> bool:
+    """Whether the end of a terminal is this process's end: it has one, and was not started by `nohup`."""
+    return signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+
+
+def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:
@@ -20,16 +26,18 @@ def has_terminal() -> bool:
 
 
 class Hangup:
-    """Tells the two meanings of SIGHUP apart: who was started in a terminal and has none now shall end."""
+    """Tells the two meanings of SIGHUP apart: who lives by a terminal and has none now shall end."""
 
-    def __init__(self, reload: Callable[[], None], end: Callable[[], None]) -> None:
+    def __init__(
+        self, reload: Callable[[], None], end: Callable[[], None], *, lives_by_terminal: bool
+    ) -> None:
         self._reload = reload
         self._end = end
-        self._had_terminal = has_terminal()
+        self._lives_by_terminal = lives_by_terminal
 
     def __call__(self) -> None:
         """Do what the signal means."""
-        if self._had_terminal and not has_terminal():
+        if self._lives_by_terminal and not _has_terminal():
             self._end()
         else:
             self._reload()
@@ -38,10 +46,11 @@ class Hangup:
 class Workers(Multiprocess):
     """uvicorn's parent of several API processes. At SIGHUP each reloads; uvicorn would replace them all."""
 
-    def run(self) -> None:
-        """Keep the workers running until a signal ends it."""
-        self._hangup = Hangup(self._pass_on, self.should_exit.set)
-        super().run()
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], *, lives_by_terminal: bool
+    ) -> None:
+        super().__init__(config, sockets)
+        self._hangup = Hangup(self._pass_on, self.should_exit.set, lives_by_terminal=lives_by_terminal)
 
     def handle_hup(self) -> None:
         """Handle SIGHUP."""

@@ -18,7 +18,7 @@ from vigie.api.dispatch import Dispatcher
 from vigie.api.documentation import fastapi_application
 from vigie.api.express import ExpressLane, ExpressProtocol
 from vigie.api.gateway import Gateway
-from vigie.api.hangup import Hangup, Workers
+from vigie.api.hangup import Hangup, Workers, lives_by_terminal
 from vigie.api.hot import HotEndpoint, SinglePrediction, hot_endpoints
 from vigie.api.roles import everybody
 from vigie.api.service import Service
@@ -41,8 +41,12 @@ def create_app(settings: Settings | None = None) -> Gateway:
     return build(Service(settings))
 
 
-def build(service: Service, *, hangup: bool = False) -> Gateway:
-    """Put the application together around `service`; with `hangup` it reloads its model at SIGHUP."""
+def build(service: Service, *, lives_by_terminal: bool | None = None) -> Gateway:
+    """Put the application together around `service`.
+
+    It reloads its model at SIGHUP, unless `lives_by_terminal` is None; where that is true it ends when its
+    terminal is gone.
+    """
     settings = service.settings
     hot = hot_endpoints(service)
     dispatcher = Dispatcher(
@@ -54,7 +58,7 @@ def build(service: Service, *, hangup: bool = False) -> Gateway:
     gateway = Gateway(
         dispatcher,
         service.recorder,
-        lifespan(service, hangup=hangup),
+        lifespan(service, lives_by_terminal=lives_by_terminal),
         cors_origins=cors_origins(settings.security),
         lane=express_lane(service, hot),
     )
@@ -86,7 +90,7 @@ def cors_origins(security: SecuritySettings) -> tuple[str, ...]:
     return () if security.auth_enabled else ("*",)
 
 
-def lifespan(service: Service, *, hangup: bool = False) -> ASGIApp:
+def lifespan(service: Service, *, lives_by_terminal: bool | None = None) -> ASGIApp:
     """Return the ASGI lifespan protocol around `service`."""
 
     async def serve_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,8 +101,9 @@ def lifespan(service: Service, *, hangup: bool = False) -> ASGIApp:
         except VigieError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        if hangup:
-            meaning = Hangup(service.ask_reload, partial(signal.raise_signal, signal.SIGTERM))
+        if lives_by_terminal is not None:
+            end = partial(signal.raise_signal, signal.SIGTERM)
+            meaning = Hangup(service.ask_reload, end, lives_by_terminal=lives_by_terminal)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, meaning)
         await send({"type": "lifespan.startup.complete"})
         try:
@@ -110,13 +115,13 @@ def lifespan(service: Service, *, hangup: bool = False) -> ASGIApp:
     return serve_lifespan
 
 
-def serving_app(settings: Settings) -> Gateway:
+def serving_app(settings: Settings, lives_by_terminal: bool = False) -> Gateway:
     """Build the application of a process that does nothing but serve it.
 
     The garbage collector passes over what is there then, and comes every few hundred requests: by default
     it comes every 700 new containers, which is every twentieth request, and takes a tenth of their time.
     """
-    application = build(Service(settings), hangup=True)
+    application = build(Service(settings), lives_by_terminal=lives_by_terminal)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_NEW_CONTAINERS, 20, 100)
@@ -128,15 +133,16 @@ def serve(settings: Settings) -> None:
 
     Raises VigieError, in one line, when the port is in use or the model or a setting is at fault.
     """
-    application = serving_app(settings)
+    bound = lives_by_terminal()
+    application = serving_app(settings, bound)
     with listen(settings.api) as listener:
         signal.signal(signal.SIGTERM, _leave)
         if settings.api.api_workers == 1:
             uvicorn.Server(configuration(application, settings.api)).run(sockets=[listener])
             return
         # Each worker process builds an application of its own; the one made here has shown that it can be.
-        config = configuration(partial(serving_app, settings), settings.api, factory=True)
-        Workers(config, sockets=[listener]).run()
+        config = configuration(partial(serving_app, settings, bound), settings.api, factory=True)
+        Workers(config, [listener], lives_by_terminal=bound).run()
 
 
 def configuration(application: object, api: ApiSettings, *, factory: bool = False) -> uvicorn.Config:

@@ -99,10 +99,13 @@ def test_every_process_reloads_by_command_and_by_signal(
 
 IN_A_TERMINAL = """
 import os, pty, signal, sys
+nohup = {nohup}
 pid, terminal = pty.fork()
 if pid == 0:
-    from vigie.api.hangup import Hangup
-    meaning = Hangup(lambda: os._exit(3), lambda: os._exit(7))
+    from vigie.api.hangup import Hangup, lives_by_terminal
+    if nohup:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    meaning = Hangup(lambda: os._exit(3), lambda: os._exit(7), lives_by_terminal=lives_by_terminal())
     signal.signal(signal.SIGHUP, lambda *_: meaning())
     os.write(1, b"ready")
     while True:
@@ -114,8 +117,15 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-@pytest.mark.parametrize(("what", "status"), [("os.kill(pid, signal.SIGHUP)", 3), ("os.close(terminal)", 7)])
-def test_a_terminal_that_goes_ends_what_it_started(what: str, status: int) -> None:
-    """SIGHUP is a reload when somebody sends it, and the end when the terminal was closed."""
-    script = IN_A_TERMINAL.format(what=what)
+@pytest.mark.parametrize(
+    ("what", "nohup", "status"),
+    [
+        ("os.kill(pid, signal.SIGHUP)", False, 3),
+        ("os.close(terminal)", False, 7),
+        ("os.close(terminal)", True, 3),
+    ],
+)
+def test_a_terminal_that_goes_ends_what_it_started(what: str, nohup: bool, status: int) -> None:
+    """SIGHUP is a reload when somebody sends it, and the end when the terminal was closed; not after `nohup`."""
+    script = IN_A_TERMINAL.format(what=what, nohup=nohup)
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == status

@@ -15,7 +15,7 @@ DEAD: Final = "ml-api-dead"
 INDICES: Final = (LOGS, MESSAGE, PERFS)
 """The indices of the events."""
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
 
 FieldMapping = Mapping[str, Any]
@@ -28,6 +28,7 @@ _BOOLEAN: Final[FieldMapping] = {"type": "boolean"}
 _TEXT: Final[FieldMapping] = {"type": "text"}
 _KEYWORD: Final[FieldMapping] = {"type": "keyword", "ignore_above": 1024}
 """Longer values stay in the document and are not indexed: a term has a limit of 32,766 bytes."""
+_DATE: Final[FieldMapping] = {"type": "date_nanos"}
 _UNSEARCHED: Final[FieldMapping] = {"type": "text", "index": False}
 """Text that is kept as it is, whatever it holds, and not indexed."""
 _STORED: Final[FieldMapping] = {"type": "object", "enabled": False}
@@ -62,6 +63,11 @@ COMMON_FIELDS: Final[Mapping[str, FieldMapping]] = {
 
 _RESULT = _object(prediction=_DOUBLE, label=_KEYWORD, probability=_DOUBLE, confidence=_DOUBLE)
 _ERRORS = _object(field=_KEYWORD, reason=_KEYWORD)
+_DRIFT = _object(
+    feature=_KEYWORD, compared=_KEYWORD, verdict=_KEYWORD, alarm=_BOOLEAN, psi=_DOUBLE, p_value=_DOUBLE,
+    adjusted_p_value=_DOUBLE, reference_mean=_DOUBLE, window_mean=_DOUBLE, rows=_LONG, reference_rows=_LONG,
+    window=_LONG, window_first=_DATE, window_last=_DATE, window_end=_KEYWORD,
+)  # fmt: skip
 
 _LOGS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "input_data": _STORED,
@@ -70,6 +76,7 @@ _LOGS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "errors": _ERRORS,
     "performance_metrics": _STORED,
     "stages": _STORED,
+    "drift": _STORED,
     "batch_size": _INTEGER,
     "service": _KEYWORD,
     "logger": _KEYWORD,
@@ -86,6 +93,7 @@ _MESSAGE_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "features_present": _KEYWORD,
     "result": _RESULT,
     "errors": _ERRORS,
+    "drift": _DRIFT,
 }
 """`input_data.<FEATURE>` comes from each model's own component template."""
 
@@ -120,6 +128,7 @@ _PERFS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "dropped": _LONG,
     "ledger": _object(**dict.fromkeys(LedgerFigures.__annotations__, _LONG)),
     "observer_us_per_request": _DOUBLE,
+    "observer_share": _DOUBLE,
     "uptime_seconds": _DOUBLE,
 }
 

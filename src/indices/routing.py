@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -46,7 +47,12 @@ class Epoch:
 
     def physical(self, index: str, when: datetime) -> str:
         """Return the physical index of the alias `index` for an event of the UTC time `when`."""
-        return f"{self.prefix}{index}-{when.strftime(_DATE_FORMATS[self.granularity])}"
+        return f"{self.prefix}{index}-{_dated(when.date(), self.granularity)}"
+
+
+@lru_cache(maxsize=64)
+def _dated(day: date, granularity: Granularity) -> str:
+    return day.strftime(_DATE_FORMATS[granularity])
 
 
 def letters_index(prefix: str, when: datetime) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import redis
 
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.worker import Worker
 from vigie.telemetry.event import EventData
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.metrics.delivery import lag_ms, remember_ledger
 
 
 def measure(worker: Worker, watch: LedgerWatch) -> EventData:
@@ -31,23 +28,10 @@ def measure(worker: Worker, watch: LedgerWatch) -> EventData:
     if worker.redis_away:  # a Redis that hangs would hold up the end
         return data
     try:
+        if ledger is not None:
+            remember_ledger(worker.stream.client, ledger["unaccounted"])
         data["backlog"] = worker.stream.backlog()
         data["lag_ms"] = lag_ms(worker.stream)
     except redis.RedisError:  # the report itself waits in the journal; the worker says that Redis is away
         pass
     return data
-
-
-def lag_ms(stream: Stream) -> float:
-    """Return the age of the oldest entry that is not settled, by Redis's own clock; 0 when there is none.
-
-    Raises redis.RedisError.
-    """
-    pending = stream.oldest_pending()
-    unread = stream.after(stream.last_delivered(), 1)
-    waiting = [position(entry.id)[0] for entry in (pending, *unread) if entry is not None]
-    if not waiting:
-        return 0.0
-    answer: Any = stream.client.time()
-    seconds, microseconds = int(answer[0]), int(answer[1])
-    return max(0.0, seconds * 1000 + microseconds / 1000 - min(waiting))

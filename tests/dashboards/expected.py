@@ -291,6 +291,33 @@ def processes(asked: Asked) -> Table:
     }
 
 
+def there(events: list[Event], name: str) -> list[float]:
+    """Values of a key of the data, where it is there."""
+    return [one["data"][name] for one in events if name in one["data"]]
+
+
+def staged(events: list[Event], name: str) -> list[float]:
+    """Times of a stage, which rows of a batch have none of."""
+    return [one["data"]["stages"][f"{name}_ms"] for one in events if "stages" in one["data"]]
+
+
+def coverage(events: list[Event]) -> dict[str, Number]:
+    """Predictions by whether and why they were profiled."""
+    found = [(event["data"]["profiled"], event["data"]["profile_reason"]) for event in events]
+    return {
+        **{f"profiled_{reason}": found.count((True, reason)) for reason in ("budget", "forced", "slow")},
+        **{reason: found.count((False, reason)) for reason in ("batch", "budget", "disabled")},
+    }
+
+
+def of_the_api(name: str) -> Callable[[Asked], Table]:
+    """Mean and maximum of a figure of the API's reports over time."""
+    return lambda asked: asked.by_time(
+        [event for event in asked.reports if event["data"]["service"] == "api"],
+        lambda e: {"mean": mean(there(e, name)), "maximum": largest(there(e, name))},
+    )
+
+
 def spread(name: str) -> Callable[[Asked], Table]:
     """Mean and p95 of a performance metric over time."""
     return lambda asked: asked.by_time(
@@ -339,6 +366,22 @@ EXPECTED: dict[str, Callable[[Asked], Table]] = {
             **{f"p{p}": percentile(of(e, "latency_ms"), p) for p in (50, 95, 99)},
         },
     ),
+    "stage_times": lambda asked: asked.by_time(
+        asked.answered,
+        lambda e: {
+            name: mean(staged(e, name)) for name in ("validate", "queue", "features", "predict", "serialise")
+        },
+    ),
+    "queue_wait_over_time": lambda asked: asked.by_time(
+        asked.answered, lambda e: {f"p{p}": percentile(staged(e, "queue"), p) for p in (50, 95, 99)}
+    ),
+    "batch_size_over_time": lambda asked: asked.by_time(
+        asked.answered,
+        lambda e: {"mean": mean(of(e, "batch_size")), "maximum": largest(of(e, "batch_size"))},
+    ),
+    "profiler_coverage": lambda asked: asked.by_time(asked.answered, coverage),
+    "observer_cost_over_time": of_the_api("observer_us_per_request"),
+    "observer_share_over_time": of_the_api("observer_share"),
     "inference_time_over_time": spread("inference_time_ms"),
     "cpu_time_over_time": spread("cpu_time_ms"),
     "memory_over_time": lambda asked: asked.by_time(

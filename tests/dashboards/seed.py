@@ -62,6 +62,7 @@ class Source:
     def __init__(self, schema: FeatureSchema) -> None:
         self._schema = schema
         self._random = random.Random(20261117)
+        self._observed = random.Random(20261118)
         self._numbers: dict[str, int] = {}
 
     def requests(self) -> Iterator[Event]:
@@ -84,6 +85,7 @@ class Source:
             for _ in range(4):
                 row = self._prediction(moment, path="/predict/batch")
                 row["data"]["batch_id"] = call["data"]["transaction_id"]
+                row["data"].pop("stages", None)
                 yield row
             call["data"]["correlation_id"] = f"batch-{number}"
             yield call
@@ -106,6 +108,10 @@ class Source:
                         "kind": "service", "service": service, "dropped": 0, "uptime_seconds": 30.0 * tick + 2,
                         "backlog": self._random.randrange(0, 400),
                     }  # fmt: skip
+                    if service != "pipeline":
+                        data["observer_share"] = round(self._observed.uniform(0, 0.1), 5)
+                        if self._observed.random() < 0.8:  # where there was any event
+                            data["observer_us_per_request"] = round(self._observed.lognormvariate(3, 0.8), 3)
                     if service == "pipeline":
                         if producer == producers[0] and tick % 2:
                             data["ledger"] = self._ledger(tick)
@@ -208,10 +214,17 @@ class Source:
                 "function_calls": 40 if profiled else None,
                 "top_functions": functions if profiled else None,
             },
-            "stages": {"validate_ms": 0.1, "predict_ms": 0.2},
-            "batch_size": 1,
+            "stages": {
+                f"{stage}_ms": round(self._observed.lognormvariate(-3, 0.7), 4)
+                for stage in ("validate", "queue", "features", "predict", "serialise")
+            },
+            "batch_size": 1 if profiled else self._observed.randint(1, 40),
             "profiled": profiled,
-            "profile_reason": "budget",
+            "profile_reason": self._observed.choice(
+                ["budget", "budget", "forced", "slow"]
+                if profiled
+                else ["budget", "batch", "batch", "disabled"]
+            ),
             "weight": int(profiled),
         }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import sys
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_type_hints
 
 from annotated_doc import Doc
+from benchmarks.page import draw_pictures, performance_page
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
@@ -35,6 +35,7 @@ from vigie.model.feature_engineering import LUNG_CANCER_FEATURES
 from vigie.model.training import train
 from vigie.schema import load_schema
 from vigie.settings import Concern, concerns, load_settings
+from vigie.telemetry.drift_figures import DriftFigures
 from vigie.telemetry.event import (
     EventData,
     FieldError,
@@ -155,8 +156,16 @@ def indices_page() -> str:
 
 
 INDEX_PURPOSES = (
-    ("`ml-api-logs`", "`request`, `prediction`, `log`: every event but the reports", "audit, debugging"),
-    ("`ml-api-message`", "`prediction` (ok and refused)", "data drift, model quality"),
+    (
+        "`ml-api-logs`",
+        "`request`, `prediction`, `log`, `drift`: every event but the reports",
+        "audit, debugging",
+    ),
+    (
+        "`ml-api-message`",
+        "`prediction` (ok and refused), `drift` (one per feature and window)",
+        "data drift, model quality",
+    ),
     (
         "`ml-api-perfs`",
         "`request` (one per answered prediction), `function` (one per top function), `service` (every 30 s per "
@@ -234,6 +243,7 @@ EVENT_PARTS: Mapping[str, type] = {
     "data.stages": Stages,
     "data.errors[]": FieldError,
     "data.ledger": LedgerFigures,
+    "data.drift": DriftFigures,
 }
 
 
@@ -266,23 +276,26 @@ def reference_dashboards_page() -> str:
     return dashboards_page(load_specification(ROOT / "kibana" / "panels.yaml", schema))
 
 
-def performance_page() -> str:
-    """Return the page of the benchmarks' kept results."""
-    parts = [
-        "# Performance\n\n",
-        "What the benchmarks printed when they were kept last, each with the command that prints it again. "
-        "Ratios within one run say more than figures: machines differ, and this one was shared. "
-        "`python benchmarks/record.py <name>` runs one and keeps it, `make reference` writes this page.\n",
+DRIFT_TABLE = "<!-- table: written by `make reference` from benchmarks/results/drift.json -->\n"
+END_OF_TABLE = "<!-- end of table -->\n"
+
+
+def drift_page() -> str:
+    """Return the page of drift, written by hand, with the table of the benchmark's kept result."""
+    before, _, rest = (ROOT / "docs" / "drift.md").read_text(encoding="utf-8").partition(DRIFT_TABLE)
+    after = rest.partition(END_OF_TABLE)[2]
+    kept = json.loads((ROOT / "benchmarks" / "results" / "drift.json").read_text(encoding="utf-8"))
+    rules = list(kept["rows"][0]["named"])
+    rows = [
+        (row["change"], f"{row['rows']:,}", *(f"{row['named'][rule]:.1%}" for rule in rules))
+        for row in kept["rows"]
     ]
-    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        script = ast.parse((ROOT / "benchmarks" / f"{path.stem}.py").read_text(encoding="utf-8"))
-        title = (ast.get_docstring(script) or "").partition(": `")[0].partition("\n")[0].rstrip(".")
-        parts.append(f"\n## {title}\n\n`{kept['command']}` on {kept['machine']}, {kept['day']}:\n\n")
-        parts += [f"{line}\n" for line in kept["table"]]
-        if "remark" in kept:  # put there by hand: what a reader of the figures has to know
-            parts.append(f"\n{kept['remark']}\n")
-    return "".join(parts)
+    counts = sorted({row["windows"] for row in kept["rows"]}, reverse=True)
+    said = (
+        f"`{kept['command']}`, {kept['day']}; {counts[0]} windows without a change, {counts[-1]} with each:"
+    )
+    shown = table(("change", "rows", *rules), rows)
+    return f"{before}{DRIFT_TABLE}\n{said}\n\n{shown}\n{END_OF_TABLE}{after}"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -300,7 +313,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def contents() -> dict[Path, str]:
     """Return every generated file with what it should hold."""
-    return {ROOT / name: (HEADER if name.endswith(".md") else "") + page() for name, page in PAGES.items()}
+    written = {ROOT / name: (HEADER if name.endswith(".md") else "") + page() for name, page in PAGES.items()}
+    return {**written, ROOT / "docs" / "drift.md": drift_page()}
 
 
 def main() -> None:
@@ -310,6 +324,8 @@ def main() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
             sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    for path in draw_pictures():
+        sys.stdout.write(f"drew {path.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +13,10 @@ from vigie.logs_pipeline.dead_commands import dead_app
 from vigie.logs_pipeline.group_commands import cursor_app, group_app
 from vigie.settings import load_settings
 from vigie.terminal import UNHEALTHY, say
+
+GARBAGE_THRESHOLD: Final = 200_000
+"""A batch makes tens of thousands of objects, none of them in a cycle: at Python's threshold of 700 the
+search for cycles costs much of the time."""
 
 pipeline_app = typer.Typer(help="From the stream to the indices.", no_args_is_help=True)
 pipeline_app.add_typer(group_app, name="group")
@@ -24,6 +29,7 @@ def pipeline_once() -> None:
     """Index everything that waits in the stream, then end; exit status 1 when something stood in the way."""
     from vigie.logs_pipeline.pipeline import run_once
 
+    _collect_garbage_rarely()
     summary = run_once(load_settings(), _stop_signal())
     say(str(summary))
     raise typer.Exit(0 if summary.complete else UNHEALTHY)
@@ -34,7 +40,13 @@ def pipeline_run() -> None:
     """Index events as they come, until SIGINT or SIGTERM."""
     from vigie.logs_pipeline.pipeline import run_continuously
 
+    _collect_garbage_rarely()
     run_continuously(load_settings(), _stop_signal())
+
+
+def _collect_garbage_rarely() -> None:
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _stop_signal() -> threading.Event:

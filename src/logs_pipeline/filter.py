@@ -3,6 +3,8 @@
 `PROCESSORS` take the event and return it, checked or enriched; one of them may raise Dropped (the
 event makes no document, and is counted as filtered) or PoisonError (it goes to the dead letters).
 `BUILDERS` then make the documents. Both lists are the whole of it.
+
+The fields that all documents of an event share are written as JSON once, and every document ends in them.
 """
 
 from __future__ import annotations
@@ -24,18 +26,19 @@ Fields = dict[str, Any]
 
 LARGEST_EVENT_BYTES: Final = 1024 * 1024
 """An event of the platform stays below 50 KB; its documents must fit into one bulk of 10 MB."""
-KINDS: Final = ("log", "prediction", "request", "service")
+KINDS: Final = ("log", "prediction", "request", "service", "drift")
 DAYS: Final = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
 _TEXTS: Final = ("timestamp", "level", "message")
-_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages", "ledger")
+_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages", "ledger", "drift")
 _COMMON: Final = (
     "transaction_id", "correlation_id", "batch_id", "subject_id", "method", "path", "status_code", "status",
     "latency_ms", "model",
 )  # fmt: skip
 _REPORTED: Final = (
     "service", "backlog", "lag_ms", "read", "indexed", "retried", "dead", "dropped", "ledger",
-    "observer_us_per_request", "uptime_seconds",
+    "observer_us_per_request", "observer_share", "uptime_seconds",
 )  # fmt: skip
+_ASKED: Final = ("input_data", "result", "errors")
 _MEASURED: Final = ("stages", "batch_size", "profiled", "profile_reason", "weight")
 
 
@@ -59,9 +62,9 @@ class Context:
     """Model name → its inputs marked `present`; None when the model is not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Document:
-    """One document, ready to send."""
+    """One document, ready to send; not to be changed."""
 
     index: str
     """Alias without prefix."""
@@ -77,10 +80,12 @@ def documents_of(entry: StreamEntry, epoch: Epoch, context: Context) -> list[Doc
         event = process(event, context)
     key = f"{entry.producer}-{entry.number}"
     when: datetime = event["when"]
+    common: Fields = event["common"]
+    ending = _serialised(common)[1:]
     return [
-        Document(index, epoch.physical(index, when), f"{key}{suffix}", _serialised(fields))
+        Document(index, epoch.physical(index, when), f"{key}{suffix}", _source(own, common, ending))
         for build in BUILDERS
-        for index, suffix, fields in build(event, context)
+        for index, suffix, own in build(event, context)
     ]
 
 
@@ -94,7 +99,8 @@ def parse(entry: StreamEntry) -> Fields:
         event = event_of(entry.event)
     except NoEventError as error:
         raise PoisonError(str(error)) from error
-    return {**event, "producer": entry.producer, "number": entry.number}
+    event["producer"], event["number"] = entry.producer, entry.number
+    return event
 
 
 # Processors: event in, event out
@@ -108,15 +114,19 @@ def check_shape(event: Fields, _: Context) -> Fields:
     data = event.get("data")
     if not isinstance(data, dict):
         raise PoisonError("data is missing or not an object")
-    if data.get("kind") not in KINDS:
+    kind = data.get("kind")
+    if kind not in KINDS:
         raise PoisonError(f"data.kind is not one of {', '.join(KINDS)}")
-    if data["kind"] == "service" and not isinstance(data.get("service"), str):
+    if kind == "service" and not isinstance(data.get("service"), str):
         raise PoisonError("data.service of a report is missing or not a text")
     for name in _OBJECTS:
-        if not isinstance(data.get(name, {}), dict | None):
+        part = data.get(name)
+        if part is not None and not isinstance(part, dict):
             raise PoisonError(f"data.{name} is not an object")
-    functions = (data.get("performance_metrics") or {}).get("top_functions") or []
-    if not isinstance(functions, list) or not all(isinstance(function, dict) for function in functions):
+    if data["kind"] == "drift" and not isinstance((data.get("drift") or {}).get("feature"), str):
+        raise PoisonError("data.drift.feature of a verdict is missing or not a text")
+    functions = (data.get("performance_metrics") or {}).get("top_functions")
+    if functions and not (isinstance(functions, list) and all(isinstance(one, dict) for one in functions)):
         raise PoisonError("data.performance_metrics.top_functions is not a list of objects")
     return event
 
@@ -142,7 +152,8 @@ def read_time(event: Fields, _: Context) -> Fields:
         raise PoisonError(f"timestamp {event['timestamp'][:64]!r} has no UTC offset")
     if not 1971 <= when.year <= 2261:  # what a date_nanos holds, less a year for offsets
         raise PoisonError(f"timestamp {event['timestamp'][:64]!r} is outside 1971 … 2261")
-    return {**event, "when": when.astimezone(UTC)}
+    event["when"] = when.astimezone(UTC)
+    return event
 
 
 def add_common_fields(event: Fields, context: Context) -> Fields:
@@ -159,14 +170,15 @@ def add_common_fields(event: Fields, context: Context) -> Fields:
         "day_of_week": DAYS[local.weekday()],
         **_chosen(data, _COMMON),
     }
-    return {**event, "common": common}
+    event["common"] = common
+    return event
 
 
 Processor = Callable[[Fields, Context], Fields]
 PROCESSORS: Final[tuple[Processor, ...]] = (check_shape, drop_excluded_paths, read_time, add_common_fields)
 
 
-# Builders: event in, (index, suffix of the document's id, fields) out
+# Builders: event in, (index, suffix of the document's id, fields beside the common ones) out
 
 Built = Iterable[tuple[str, str, Fields]]
 
@@ -175,8 +187,9 @@ def log_document(event: Fields, _: Context) -> Built:
     """Every event, whole, for audit and debugging; but for the reports, which say nothing of a request."""
     if event["data"]["kind"] == "service":
         return
-    data = {name: value for name, value in event["data"].items() if name != "kind"}
-    yield LOGS, "", {**data, **event["common"], "doc_type": event["data"]["kind"]}
+    own = dict(event["data"])
+    own["doc_type"] = own.pop("kind")
+    yield LOGS, "", own
 
 
 def message_document(event: Fields, context: Context) -> Built:
@@ -184,16 +197,18 @@ def message_document(event: Fields, context: Context) -> Built:
     data = event["data"]
     if data["kind"] != "prediction" or data.get("status") not in ("ok", "refused"):
         return
-    fields = {
-        **event["common"],
-        "doc_type": "prediction",
-        **_chosen(data, ("input_data", "result", "errors")),
-    }
+    own = {"doc_type": "prediction", **_chosen(data, _ASKED)}
     present = context.present_features(str((data.get("model") or {}).get("name", "")))
     inputs = data.get("input_data")
     if present is not None and inputs:
-        fields["features_present"] = [name for name in present if inputs.get(name) == 1]
-    yield MESSAGE, "", fields
+        own["features_present"] = [name for name in present if inputs.get(name) == 1]
+    yield MESSAGE, "", own
+
+
+def drift_document(event: Fields, _: Context) -> Built:
+    """What was found of one feature in a window of predictions."""
+    if event["data"]["kind"] == "drift":
+        yield MESSAGE, "", {**event["common"], "doc_type": "drift", "drift": event["data"]["drift"]}
 
 
 def performance_document(event: Fields, _: Context) -> Built:
@@ -202,7 +217,7 @@ def performance_document(event: Fields, _: Context) -> Built:
     if not _measured(data):
         return
     metrics = data["performance_metrics"]
-    yield PERFS, "", {**metrics, **_chosen(data, _MEASURED), **event["common"], "doc_type": "request"}
+    yield PERFS, "", {**metrics, **_chosen(data, _MEASURED), "doc_type": "request"}
 
 
 def function_documents(event: Fields, _: Context) -> Built:
@@ -210,19 +225,20 @@ def function_documents(event: Fields, _: Context) -> Built:
     data = event["data"]
     functions = data["performance_metrics"].get("top_functions") if _measured(data) else None
     for position, function in enumerate(functions or (), start=1):
-        yield PERFS, f"-function-{position}", {**function, **event["common"], "doc_type": "function"}
+        yield PERFS, f"-function-{position}", {**function, "doc_type": "function"}
 
 
 def service_document(event: Fields, _: Context) -> Built:
     """A process's report on itself."""
     if event["data"]["kind"] == "service":
-        yield PERFS, "", {**_chosen(event["data"], _REPORTED), **event["common"], "doc_type": "service"}
+        yield PERFS, "", {**_chosen(event["data"], _REPORTED), "doc_type": "service"}
 
 
 Builder = Callable[[Fields, Context], Built]
 BUILDERS: Final[tuple[Builder, ...]] = (
     log_document,
     message_document,
+    drift_document,
     performance_document,
     function_documents,
     service_document,
@@ -235,7 +251,12 @@ def _measured(data: Fields) -> bool:
 
 
 def _chosen(data: Mapping[str, Any], names: Iterable[str]) -> Fields:
-    return {name: data[name] for name in names if data.get(name) is not None}
+    return {name: value for name in names if (value := data.get(name)) is not None}
+
+
+def _source(own: Fields, common: Fields, ending: bytes) -> bytes:
+    """Return the document: its own fields, then the common ones, which win over others of their names."""
+    return _serialised({name: own[name] for name in own if name not in common})[:-1] + b"," + ending
 
 
 def _serialised(fields: Fields) -> bytes:

@@ -26,6 +26,7 @@ from vigie.logs_pipeline.breaker import CircuitBreaker
 from vigie.logs_pipeline.bridges import Bridges
 from vigie.logs_pipeline.collector import MIN_IDLE_MS, Collector
 from vigie.logs_pipeline.dead_mirror import LetterMirror
+from vigie.logs_pipeline.drift_watch import DriftWatch
 from vigie.logs_pipeline.features import PresentFeatures
 from vigie.logs_pipeline.filter import Context
 from vigie.logs_pipeline.housekeeping import adopt, keep_house
@@ -170,7 +171,7 @@ def run_continuously(
 
 @contextmanager
 def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Iterator[None]:
-    """Report on the worker while it runs."""
+    """Report on the worker, the ledger and drift while it runs."""
     emitter = Emitter.start(settings, "pipeline")
     watch = LedgerWatch(settings, worker.guard)
     reports = ServiceReports(
@@ -180,11 +181,14 @@ def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Itera
         first_seconds=min(FIRST_SECONDS, period_seconds),
         period_seconds=period_seconds,
     )
+    drift_watch = DriftWatch(settings, worker.guard)
     reports.start()
     watch.start()
+    drift_watch.start()
     try:
         yield
     finally:
+        drift_watch.stop()
         watch.stop()
         reports.stop()
         emitter.stop(FLUSH_SECONDS)

@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if not self.path.endswith("/_bulk"):
+        if not self.path.partition("?")[0].endswith("/_bulk"):
             self._answer(200, {"acknowledged": True})
         elif (answer := self.store.bulk(body)) is not None:
             self._answer(*answer)

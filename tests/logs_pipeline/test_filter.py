@@ -262,3 +262,37 @@ def test_a_report_that_names_no_service_is_poison() -> None:
     """Nobody could tell whose figures they are."""
     with pytest.raises(PoisonError, match=r"data\.service"):
         documents(report(service=None))
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    """What was found of one feature in a window of predictions."""
+    figures = {"feature": "AGE", "verdict": "drift", "alarm": True, "psi": 0.7, "p_value": 1e-9, "window": 3}
+    data = {
+        "kind": "drift",
+        "model": {"name": "lung_cancer", "version": "1.0.0"},
+        "drift": figures,
+        **changes,
+    }
+    return {
+        "timestamp": "2026-11-20T23:30:45.123456Z",
+        "level": "WARNING",
+        "message": "drift of AGE",
+        "data": data,
+    }
+
+
+def test_a_verdict_on_drift_is_a_document_of_the_message_index() -> None:
+    """Beside the log, with its figures under `drift`, each of them mapped."""
+    found = documents(verdict())
+    assert set(found) == {"ml-api-logs", "ml-api-message"}
+    document = found["ml-api-message"]
+    assert (document["doc_type"], document["drift"]) == ("drift", verdict()["data"]["drift"])
+    assert set(document) <= set(index_mappings()["ml-api-message"])
+    assert set(document["drift"]) <= set(index_mappings()["ml-api-message"]["drift"]["properties"])
+
+
+@pytest.mark.parametrize("figures", [None, {}, {"feature": 3}, "AGE"])
+def test_a_verdict_that_names_no_feature_is_poison(figures: object) -> None:
+    """Nobody could tell whose verdict it is."""
+    with pytest.raises(PoisonError, match=r"data\.drift"):
+        documents(verdict(drift=figures))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -205,7 +206,8 @@ class Predictor:
         """Answer the calls of one batch: one feature matrix, one `predict_proba`."""
         records = calls[0].records if len(calls) == 1 else [row for call in calls for row in call.records]
         # There is nothing to decide on when monitoring is off, or for several rows.
-        decision = self.budget.decide(calls[0].forced) if self._enabled and len(records) == 1 else None
+        watching = self._watching()
+        decision = self.budget.decide(calls[0].forced) if watching and len(records) == 1 else None
         try:
             probabilities, cost = self._measured(records, decision is not None and decision.profiled)
             answers = self._answers(calls, probabilities, cost)
@@ -213,13 +215,19 @@ class Predictor:
             if decision is not None:
                 self.budget.failed(decision)
             raise
-        self._account(calls, cost, decision)
+        self._account(calls, cost, decision, watching)
         return answers
 
-    def _account(self, calls: Sequence[_Call], cost: BatchCost, decision: Decision | None) -> None:
+    def _watching(self) -> bool:
+        """Say whether there may be profiles: a debugger's or cProfile's own is not pushed aside."""
+        return self._enabled and sys.getprofile() is None
+
+    def _account(
+        self, calls: Sequence[_Call], cost: BatchCost, decision: Decision | None, watching: bool
+    ) -> None:
         """Say in `cost` whether it was profiled, and why; charge the budget; count."""
         seconds = cost.inference_time_ms / 1e3
-        if not self._enabled:
+        if not watching:
             cost.profile_reason = "disabled"
         elif decision is None:
             self.budget.passed(cost.batch_size, len(calls))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,3 +92,22 @@ async def test_of_the_reference_model_every_click_is_profiled_and_of_a_load_some
     assert load[-1] == (False, "budget", 0)
     stopped = load.index((False, "budget", 0))
     assert not any(profiled for profiled, _, _ in load[stopped:])
+
+
+def test_somebody_elses_profiler_is_left_alone(schema: FeatureSchema) -> None:
+    """In a thread that cProfile watches nothing is profiled, the answer comes, and cProfile goes on."""
+    predictor = Predictor(Model(schema), ObservingSettings())
+    with cProfile.Profile() as watching:
+        (answer,) = predictor.predict_now([{"n": 1}], 0)
+        (another,) = predictor.predict_now([{"n": 2}], 0)
+    (after,) = predictor.predict_now([{"n": 3}], 0)
+    predictor.close()
+    reasons = []
+    for one in (answer, another, after):
+        assert isinstance(one, Inference)
+        reasons.append((one.cost.profiled, one.cost.profile_reason))
+    assert reasons == [(False, "disabled"), (False, "disabled"), (True, "budget")]
+    assert {entry.code.co_name for entry in watching.getstats() if hasattr(entry.code, "co_name")} >= {
+        "predict_now",
+        "features",
+    }

@@ -14,7 +14,7 @@ from vigie.api.exchange import Exchange
 from vigie.api.served_model import ServedModel
 from vigie.api.validation import Record, Rejected
 from vigie.model.batcher import InferenceError
-from vigie.model.predictor import Inference
+from vigie.model.inference import Inference
 from vigie.telemetry.event import FieldError
 from vigie.telemetry.ids import ids_at
 

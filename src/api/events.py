@@ -12,7 +12,7 @@ import orjson
 
 from vigie.api.exchange import Exchange
 from vigie.api.validation import Record, Rejected
-from vigie.model.predictor import Inference
+from vigie.model.inference import Inference
 from vigie.telemetry.event import (
     PREDICTION,
     Event,

@@ -15,7 +15,7 @@ from vigie.telemetry.ids import new_instant
 
 if TYPE_CHECKING:
     from vigie.api.validation import Record, Rejected
-    from vigie.model.predictor import Inference
+    from vigie.model.inference import Inference
 
     Row = tuple[str, Record | Rejected, Inference | None]
     """A row of a batch: its transaction id, its record or why it is none, and its answer if it has one."""

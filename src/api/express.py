@@ -28,7 +28,8 @@ from vigie.api.hot import SinglePrediction
 from vigie.api.problems import Problem
 from vigie.api.roles import may
 from vigie.model.batcher import InferenceError
-from vigie.model.predictor import Inference, Predictor
+from vigie.model.inference import Inference
+from vigie.model.predictor import Predictor
 from vigie.telemetry.context import current_transaction
 from vigie.telemetry.event import PREDICTION, ModelIdentity
 

@@ -22,7 +22,7 @@ from vigie.api.served_model import ServedModel
 from vigie.api.service import Service
 from vigie.api.validation import Record
 from vigie.model.batcher import QueueFullError
-from vigie.model.predictor import Inference
+from vigie.model.inference import Inference
 from vigie.telemetry.event import PREDICTION, REQUEST, Kind, ModelIdentity
 
 RETRY_AFTER_SECONDS = "1"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.model.schemas import mixed_schema
 
 from vigie.model.batcher import InferenceError, QueueFullError
-from vigie.model.predictor import LARGE_CALL_ROWS, FloatArray, Inference, Predictor, Record
+from vigie.model.inference import Inference
+from vigie.model.predictor import LARGE_CALL_ROWS, FloatArray, Predictor, Record
 from vigie.schema import FeatureSchema
 from vigie.settings import InferenceMode, ObservingSettings
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from vigie.model.batcher import InferenceError
+from vigie.model.inference import Inference
 from vigie.model.model_loader import load_model
-from vigie.model.predictor import FloatArray, Inference, Predictor, Record
+from vigie.model.predictor import FloatArray, Predictor, Record
 from vigie.schema import FeatureSchema
 from vigie.settings import ObservingSettings
 from vigie.telemetry.profile_budget import ProfileBudget

@@ -18,6 +18,8 @@ _HUMAN_BURST = int(HUMAN_RATE * HUMAN_WINDOW_SECONDS)
 _HUMAN_SECONDS = 0.98 * HUMAN_WINDOW_SECONDS  # a clock that ticks exactly at the rate is still below it
 _UNPROFILED_WEIGHT = 0.1
 """Weight of the newest unprofiled duration in its running mean."""
+_OUTLIER = 2.0
+"""How many times the running mean a duration counts at most."""
 
 Reason = Literal["budget", "forced", "slow"]
 
@@ -40,8 +42,9 @@ class ProfileBudget:
     """Decides which predictions are profiled, so that profiling adds at most `share` of wall time.
 
     A token bucket of seconds: it fills by `share` a second up to what one second brings, and a profile
-    takes out what it added. A profile may overdraw it; the debt is paid before the next one. Outside the
-    bucket are the predictions at human rates (at most 10 a second, over five), unless `share` is 0, and
+    takes out what it added. A profile may overdraw it; the debt is paid before the next one. Nor is one
+    profiled right after another: what an inference usually takes is learnt from those that are not. Outside
+    the bucket are the predictions at human rates (at most 10 a second, over five), unless `share` is 0, and
     forced ones: an hour of clicks on a dear model must not leave the load after it without profiles.
 
     The weights of all profiles add up to the predictions answered up to the last of them: `decide` and
@@ -62,6 +65,7 @@ class ProfileBudget:
         self._arrivals: deque[float] = deque(maxlen=_HUMAN_BURST)
         self._passed = 0
         self._slow = False
+        self._rested = True  # whether the last one was not profiled
         self._usual_seconds = usual_seconds
         self._lock = threading.Lock()
 
@@ -74,6 +78,7 @@ class ProfileBudget:
             self._fill(now)
             human = human and self._share > 0
             reason = self._reason(forced, human)
+            self._rested = reason is None
             if reason is None:
                 self._passed += 1
                 return Decision(profiled=False, reason="budget", weight=0)
@@ -88,7 +93,7 @@ class ProfileBudget:
         if self._slow and self._tokens > -self._share:
             self._slow = False
             return "slow"
-        return "budget" if human or self._tokens > 0 else None
+        return "budget" if human or (self._rested and self._tokens > 0) else None
 
     def failed(self, decision: Decision) -> None:
         """Take back a decision whose prediction was not answered: nobody will see its weight."""
@@ -112,7 +117,11 @@ class ProfileBudget:
         """Record the duration of a single inference that was not profiled, to compare with."""
         with self._lock:
             usual = self._usual_seconds
-            self._usual_seconds = seconds if usual is None else usual + _UNPROFILED_WEIGHT * (seconds - usual)
+            if usual is None:
+                self._usual_seconds = seconds
+            else:  # one that was held up says little: it must not make profiles look free
+                seconds = min(seconds, _OUTLIER * usual)
+                self._usual_seconds = usual + _UNPROFILED_WEIGHT * (seconds - usual)
 
     def spent(self, seconds: float, *, charged: bool = True) -> float:
         """Take note of a profiled inference that took `seconds`; return what of it the profiler added.

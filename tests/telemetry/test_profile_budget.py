@@ -88,10 +88,25 @@ def test_only_what_profiling_added_is_charged() -> None:
         assert budget.decide().profiled
         assert budget.spent(0.51) == pytest.approx(0.01)
     assert budget.balance_seconds == pytest.approx(0.5)
-    assert budget.decide().profiled
+    assert [budget.decide().profiled for _ in range(2)] == [False, True]  # not one right after another
     budget.spent(1.1)
     assert budget.balance_seconds == pytest.approx(-0.1)
     assert not budget.decide().profiled
+
+
+def test_one_that_was_held_up_makes_no_profile_free() -> None:
+    """A long duration that had nothing to do with the model hardly changes what the next profile is charged."""
+    budget = ProfileBudget(0.05, _Clock(), usual_seconds=0.0001)
+    budget.unprofiled(0.02)
+    assert budget.spent(0.0003) == pytest.approx(0.0002, rel=0.1)
+
+
+def test_above_human_rates_every_other_one_is_not_profiled() -> None:
+    """However cheap profiles seem: what an inference usually takes is learnt from the others."""
+    budget = ProfileBudget(1.0, _Clock())
+    decisions = [budget.decide() for _ in range(150)]
+    assert all(decision.profiled for decision in decisions[:50])
+    assert [decision.profiled for decision in decisions[50:]] == [False, True] * 50
 
 
 def test_what_is_known_at_load_is_charged_from_the_first_profile() -> None:

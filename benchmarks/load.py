@@ -1,7 +1,8 @@
 """Closed-loop HTTP load: `clients` connections, each sends its next request when the last one is answered.
 
 wrk where it is installed, else a plain loop over sockets in a process of its own; both are told the core to
-run on, so that they do not take the server's.
+run on, so that they do not take the server's. What callers notice of a busy server is another question:
+a closed loop sends less while the server is slow. `open_loop.py` asks that one.
 """
 
 from __future__ import annotations
@@ -13,13 +14,36 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 _UNITS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST of JSON to a loopback port, the same again and again."""
+
+    port: int
+    path: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside Host, Content-Type and Content-Length."""
+
+    def wire(self) -> bytes:
+        """Return it as it goes over the wire, HTTP/1.1, the connection kept."""
+        lines = {
+            "Host": "127.0.0.1",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(self.body)),
+            **self.headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        return f"POST {self.path} HTTP/1.1\r\n{head}\r\n".encode() + self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +63,14 @@ class Load:
         return self.requests / self.seconds
 
 
-def put_load(
-    port: int, path: str, body: bytes, clients: int, seconds: float, core: int, folder: Path
-) -> Load:
-    """POST the JSON `body` to `path` on that loopback port for `seconds`."""
+def closed_load(request: Request, clients: int, seconds: float, core: int, folder: Path) -> Load:
+    """Send `request` from `clients` connections for `seconds`; the load runs on `core`."""
     if shutil.which("wrk"):
-        return _wrk(port, path, body, clients, seconds, core, folder)
-    arguments = [str(port), path, str(clients), str(seconds)]
+        return _wrk(request, clients, seconds, core, folder)
+    arguments = [str(clients), str(seconds)]
     command = [*on_core(core), sys.executable, __file__, *arguments]
-    answer = subprocess.run(command, input=body, capture_output=True, check=True)
+    given = orjson.dumps({**asdict(request), "body": request.body.decode()})
+    answer = subprocess.run(command, input=given, capture_output=True, check=True)
     return Load(**orjson.loads(answer.stdout))
 
 
@@ -56,76 +79,104 @@ def on_core(core: int) -> list[str]:
     return ["taskset", "-c", str(core)] if shutil.which("taskset") else []
 
 
-def _wrk(port: int, path: str, body: bytes, clients: int, seconds: float, core: int, folder: Path) -> Load:
+def _wrk(request: Request, clients: int, seconds: float, core: int, folder: Path) -> Load:
     script = folder / "post.lua"
+    headers = {"Content-Type": "application/json", **request.headers}
     script.write_text(
-        f"wrk.method = 'POST'\nwrk.body = [==[{body.decode()}]==]\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
+        f"wrk.method = 'POST'\nwrk.body = [==[{request.body.decode()}]==]\n"
+        + "".join(f"wrk.headers['{name}'] = '{value}'\n" for name, value in headers.items())
     )
-    url = f"http://127.0.0.1:{port}{path}"
-    options = ["-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--latency", "-s", str(script), url]
+    url = f"http://127.0.0.1:{request.port}{request.path}"
+    options = ["-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(script), url]
     said = subprocess.run(
         [*on_core(core), "wrk", *options], capture_output=True, text=True, check=True
     ).stdout
-    done = re.search(r"(\d+) requests in ([\d.]+)s", said)
+    return read_wrk(said)
+
+
+def read_wrk(said: str) -> Load:
+    """Return what wrk's report says. Raises ValueError when it is none."""
+    done = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", said)
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     if done is None:
         raise ValueError(f"wrk said: {said}")
-    return Load(int(done[1]), float(done[2]), _percentile(said, "50"), _percentile(said, "99"),
-                int(failed[1]) if failed else 0)  # fmt: skip
+    seconds = float(done[2]) * (60 if done[3] == "m" else _UNITS[done[3]] / 1e3)
+    lost = (int(failed[1]) if failed else 0) + sum(
+        int(count) for count in (broken.groups() if broken else ())
+    )
+    return Load(int(done[1]), seconds, _wrk_percentile(said, "50"), _wrk_percentile(said, "99"), lost)
 
 
-def _percentile(said: str, percent: str) -> float:
+def _wrk_percentile(said: str, percent: str) -> float:
     found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)$", said, re.MULTILINE)
     return float(found[1]) * _UNITS[found[2]] if found else float("nan")
 
 
-def closed_loop(port: int, path: str, body: bytes, clients: int, seconds: float) -> Load:
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which that share of the sorted values lies (nearest rank); nan of none."""
+    return ordered[int(share * (len(ordered) - 1))] if ordered else float("nan")
+
+
+def closed_loop(request: Request, clients: int, seconds: float) -> Load:
     """The same by sockets of our own."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    wire = request.wire()
     began: dict[socket.socket, float] = {}
     latencies: list[float] = []
     failed = 0
     with selectors.DefaultSelector() as selector:
         for _ in range(clients):
-            one = socket.create_connection(("127.0.0.1", port))
+            one = socket.create_connection(("127.0.0.1", request.port))
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(one, selectors.EVENT_READ)
             began[one] = time.perf_counter()
-            one.sendall(request)
-        start = time.perf_counter()
-        while (now := time.perf_counter()) < start + seconds:
+            one.sendall(wire)
+        start = now = time.perf_counter()
+        while now < start + seconds:
             for key, _ in selector.select(0.1):
-                one = key.fileobj
-                assert isinstance(one, socket.socket)
-                failed += not _answer(one)
+                ready = key.fileobj
+                assert isinstance(ready, socket.socket)
+                failed += not _answer(ready)
                 now = time.perf_counter()
-                latencies.append((now - began[one]) * 1e3)
-                began[one] = now
-                one.sendall(request)
+                latencies.append((now - began[ready]) * 1e3)
+                began[ready] = now
+                ready.sendall(wire)
+            now = time.perf_counter()
         for one in began:
             one.close()
     latencies.sort()
-    at = [latencies[int(share * (len(latencies) - 1))] for share in (0.5, 0.99)]
-    return Load(len(latencies), now - start, at[0], at[1], failed)
+    return Load(len(latencies), now - start, percentile(latencies, 0.5), percentile(latencies, 0.99), failed)
 
 
 def _answer(one: socket.socket) -> bool:
-    """Read one answer to its end; return whether it was a 200."""
+    """Read one answer to its end; return whether it was a 200. Raises ConnectionError when it breaks off."""
     content = b""
-    while b"\r\n\r\n" not in content:
-        content += one.recv(65536)
-    head, _, rest = content.partition(b"\r\n\r\n")
-    length = re.search(rb"content-length: (\d+)", head.lower())
-    missing = int(length[1]) - len(rest) if length else 0
-    while missing > 0:
-        missing -= len(one.recv(65536))
-    return head.startswith(b"HTTP/1.1 200")
+    while (length := answer_length(content)) is None or len(content) < length:
+        received = one.recv(65536)
+        if not received:
+            raise ConnectionError("the server closed the connection in the middle of an answer")
+        content += received
+    return content.startswith(b"HTTP/1.1 200")
+
+
+_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+def answer_length(content: bytes) -> int | None:
+    """Return the bytes of the answer that `content` begins with; None while its head is not whole.
+
+    Raises ValueError for an answer without Content-Length, which these loads cannot read.
+    """
+    end = content.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    found = _LENGTH.search(content, 0, end)
+    if found is None:
+        raise ValueError("an answer without Content-Length")
+    return end + 4 + int(found[1])
 
 
 if __name__ == "__main__":
-    found = closed_loop(
-        int(sys.argv[1]), sys.argv[2], sys.stdin.buffer.read(), int(sys.argv[3]), float(sys.argv[4])
-    )
-    sys.stdout.buffer.write(orjson.dumps(found))
+    asked = orjson.loads(sys.stdin.buffer.read())
+    asked["body"] = asked["body"].encode()
+    sys.stdout.buffer.write(orjson.dumps(closed_loop(Request(**asked), int(sys.argv[1]), float(sys.argv[2]))))

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+import psutil
 
 from vigie.demo.redis_server import redis_command
 
@@ -45,12 +47,15 @@ class Processes:
     environment: Mapping[str, str]
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        """Start one; its output goes to `home`/<name>.log."""
+    def start(
+        self, name: str, command: list[str], environment: Mapping[str, object] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start one, with more of an environment where it needs it; its output goes to `home`/<name>.log."""
+        own = {key: str(value) for key, value in (environment or {}).items()}
         with (self.home / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 command,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **own},
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -61,9 +66,9 @@ class Processes:
         """Start a `vigie` command."""
         return self.start(name, [sys.executable, "-m", "vigie.cli", *arguments])
 
-    def redis(self, port: int) -> None:
-        """Start an embedded Redis, which keeps what it has under `home`."""
-        self.start("redis", redis_command(port, self.home / "redis"))
+    def redis(self, port: int, prefix: Sequence[str] = ()) -> None:
+        """Start an embedded Redis, which keeps what it has under `home`; `prefix` goes before its command."""
+        self.start("redis", [*prefix, *redis_command(port, self.home / "redis")])
 
     def store(self, port: int) -> None:
         """Start an embedded store, which keeps what it has under `home`."""
@@ -84,9 +89,21 @@ def processes(home: Path, environment: Mapping[str, object]) -> Iterator[Process
     try:
         yield found
     finally:
+        children = [child for process in found.running.values() for child in descendants(process.pid)]
         for process in reversed(found.running.values()):
             process.terminate()
         for process in found.running.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             process.kill()
+        for child in children:  # of a server that does not end its own workers
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return the processes that this one has started, and those that they have."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

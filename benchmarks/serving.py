@@ -1,171 +1,178 @@
 """Predictions per second with everything written down, beside FastAPI's echo: `python benchmarks/serving.py`.
 
 The yardstick (`benchmarks/echo.py`) takes the same body, a Pydantic model of the 14 inputs, and answers the
-same to everything, behind the same uvicorn with its access log off. The rounds alternate; both servers run
-on one core, load and Redis on another. Printed are medians: answers per second, latency, and the server's own
-CPU time per answer, which says more on a machine that others use too. Then the ledger must have as many
-predictions as were answered, none of them dropped; with `--verify` the pipeline indexes them all, and `vigie
-verify` must balance.
+same to everything, behind the same uvicorn with its access log off. Beside it: Vigie as it is; Vigie that
+makes no events and profiles nothing (`benchmarks/no_events.py`); Vigie with a profile demanded of each
+request (`X-Profile: 1`). The rounds alternate; all servers run on one core, load and Redis on another.
+Printed are medians. A run counts only if the stream has an event of each answer, and none was dropped; with
+`--verify` the pipeline indexes them all, the store must have as many, and `vigie verify` must balance.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
-import httpx
 import orjson
-from load import Load, on_core, put_load
-from platform_parts import ROOT, Processes, free_port, processes, until
+from contestants import Contestant, Medians, Round, alternate, start_echo
+from installation import Balance, Installation, installation
 
-from vigie.model.training import train
-from vigie.schema import load_schema
-from vigie.settings import load_settings
-from vigie.telemetry.stream import Stream
+ECHO, ON, OFF, FORCED = "FastAPI's echo", "Vigie", "Vigie, no events", "Vigie, profile demanded"
+PROFILED_OF = 2000
+"""Newest events that are looked at for the share of them that was profiled."""
 
-HERE: Final = Path(__file__).parent
-SERVER_CORE: Final = 0
-LOAD_CORE: Final = 1
-TICKS: Final = os.sysconf("SC_CLK_TCK")
+Levels = Mapping[int, Mapping[str, Sequence[Round]]]
+"""The rounds at each number of clients, by contestant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One server under load once."""
-
-    load: Load
-    cpu_us_per_request: float
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server under test."""
-
-    name: str
-    pid: int
-    port: int
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time it took since its start, all threads, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def under_load(
-        self, body: bytes, clients: int, seconds: float, folder: Path, done: Callable[[int], bool]
-    ) -> Round:
-        """Put it under load and return what came of it, with the CPU time until `done` is true.
-
-        `done` is asked with the number of answers: whether everything that belongs to them is done.
-        """
-        before = self.cpu_seconds()
-        load = put_load(self.port, "/predict", body, clients, seconds, LOAD_CORE, folder)
-        until(lambda: done(load.requests), "what the answers leave behind")
-        return Round(load, (self.cpu_seconds() - before) * 1e6 / load.requests)
+def ratios(levels: Levels) -> dict[str, float]:
+    """Return what the floors are about, by name; `_at_N` is the number of clients."""
+    found: dict[str, float] = {}
+    for clients, rounds in levels.items():
+        medians = {name: Medians.of(own) for name, own in rounds.items()}
+        on = medians[ON]
+        if (echo := medians.get(ECHO)) is not None:
+            found[f"answers_to_echo_at_{clients}"] = on.per_second / echo.per_second
+            found[f"cpu_to_echo_at_{clients}"] = on.cpu_us / echo.cpu_us
+            found[f"p50_to_echo_at_{clients}"] = on.p50_ms / echo.p50_ms
+            found[f"p99_to_echo_at_{clients}"] = on.p99_ms / echo.p99_ms
+        if (off := medians.get(OFF)) is not None:
+            found[f"events_to_none_at_{clients}"] = on.per_second / off.per_second
+            found[f"cpu_none_to_events_at_{clients}"] = off.cpu_us / on.cpu_us
+        if (forced := medians.get(FORCED)) is not None:
+            found[f"profiled_to_budgeted_at_{clients}"] = forced.per_second / on.per_second
+    return found
 
 
-def start_servers(parts: Processes, environment: Mapping[str, object]) -> list[Server]:
-    """Start the yardstick and the API on one core, and wait until both answer."""
-    echo_port = free_port()
-    uvicorn = [sys.executable, "-m", "uvicorn", "echo:app", "--app-dir", str(HERE), "--port", f"{echo_port}"]
-    command = [*on_core(SERVER_CORE), *uvicorn, "--no-access-log", "--log-level", "warning"]
-    echo = Server("FastAPI's echo", parts.start("echo", command).pid, echo_port)
-    command = [*on_core(SERVER_CORE), sys.executable, "-m", "vigie.cli", "api"]
-    api = Server("Vigie", parts.start("api", command).pid, int(str(environment["API_PORT"])))
-    for server in (echo, api):
-        until(lambda server=server: _answers(server), server.name)
-    return [echo, api]
-
-
-def _answers(server: Server) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{server.port}/livez", timeout=1).status_code in (200, 404)
-    except httpx.HTTPError:
-        return False
-
-
-def table(rounds: Mapping[str, list[Round]]) -> str:
-    """Return the medians as a table."""
-    lines = ["| server | answers/s | p50 | p99 | CPU per answer |", "|---|---|---|---|---|"]
-    for name, found in rounds.items():
-        per_second = median(one.load.per_second for one in found)
-        p50, p99 = (median(getattr(one.load, which) for one in found) for which in ("p50_ms", "p99_ms"))
-        cpu = median(one.cpu_us_per_request for one in found)
-        lines.append(f"| {name} | {per_second:,.0f} | {p50:.2f} ms | {p99:.2f} ms | {cpu:.1f} µs |")
+def table(levels: Levels, shares: Mapping[str, float]) -> str:
+    """Return the medians as a table; `shares` are those profiled, by clients and contestant."""
+    lines = [
+        "| clients | server | answers/s | p50 | p99 | CPU per answer | to the echo | profiled |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for clients, rounds in levels.items():
+        medians = {name: Medians.of(own) for name, own in rounds.items()}
+        for name, one in medians.items():
+            echo = f"{one.per_second / medians[ECHO].per_second:.2f}" if ECHO in medians else ""
+            share = shares.get(f"{clients} {name}")
+            profiled = "" if share is None else f"{share:.1%}"
+            lines.append(f"| {clients} | {name} | {one.cells()} | {echo} | {profiled} |")
     return "\n".join(lines)
 
 
+RATIOS = {
+    "answers_to_echo": "answers/s to the echo's",
+    "p50_to_echo": "p50",
+    "p99_to_echo": "p99",
+    "cpu_to_echo": "CPU per answer",
+    "events_to_none": "answers/s with events to without",
+    "profiled_to_budgeted": "with profiles demanded to budgeted",
+}
+
+
+def ratio_table(levels: Levels) -> str:
+    """Return the ratios as a table, one row per number of clients."""
+    found = ratios(levels)
+    lines = [f"| clients | {' | '.join(RATIOS.values())} |", "|---" * (len(RATIOS) + 1) + "|"]
+    for clients in levels:
+        values = [found.get(f"{name}_at_{clients}") for name in RATIOS]
+        lines.append(f"| {clients} | {' | '.join('' if one is None else f'{one:.2f}' for one in values)} |")
+    return "\n".join(lines)
+
+
+def contestants_of(one: Installation, names: Sequence[str]) -> list[Contestant]:
+    """Start the servers and return the contestants of these names; the last two share a server."""
+    found = {}
+    if ECHO in names:
+        found[ECHO] = start_echo(one.parts, one.request)
+    if OFF in names:
+        found[OFF] = one.api_without_events()
+    on = found[ON] = one.api(ON)
+    profiled = replace(on.request, headers={"X-Profile": "1"})
+    found[FORCED] = replace(on, name=FORCED, request=profiled)
+    return [found[name] for name in names]
+
+
 def main() -> int:
-    """Run the rounds, check the ledger, print JSON and a table."""
+    """Run the rounds, check the account, print JSON and a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=3, help="of a round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clients", type=_numbers, default="1,8,32,128", help="such as 1,32")
+    parser.add_argument("--seconds", type=float, default=2, help="of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="only the echo and Vigie as it is")
     parser.add_argument("--verify", action="store_true", help="index everything, then run `vigie verify`")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        train(ROOT / "model" / "lung_cancer", home / "model")
-        ports = {name: free_port() for name in ("REDIS_PORT", "API_PORT", "ES_PORT")}
-        environment = {
-            **ports,
-            "VIGIE_HOME": home / "home",
-            "MODEL_PATH": home / "model",
-            "REDIS_HOST": "127.0.0.1",
-            "ES_HOST": "127.0.0.1",
-            "REDIS_STREAM_MAX_ENTRIES": 10_000_000,
-        }
-        with processes(home, environment) as parts:
-            return _run(parts, environment, asked, home)
+    names = (ECHO, ON) if asked.plain else (ECHO, OFF, ON, FORCED)
+    levels: dict[int, Mapping[str, Sequence[Round]]] = {}
+    shares: dict[str, float] = {}
+    with installation() as one:
+        contestants = contestants_of(one, names)
+        for clients in asked.clients:
+            watched = [_watched(one, each, shares, clients) for each in contestants]
+            levels[clients] = alternate(watched, clients, asked.seconds, asked.rounds, one.home)
+        balance = one.balance(indexed=asked.verify)
+    report(levels, shares, balance)
+    return int(not balance.holds)
 
 
-def _run(parts: Processes, environment: Mapping[str, object], asked: argparse.Namespace, home: Path) -> int:
-    settings = load_settings({name: str(value) for name, value in environment.items()}, None)
-    parts.redis(settings.redis.redis_port)
-    body = orjson.dumps(load_schema(ROOT / "model" / "lung_cancer").example())
-    servers = start_servers(parts, environment)
-    stream = Stream.open(settings.redis)
-    answered = 0
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
-    rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
-    for number in range(asked.rounds + 1):
-        for server in servers:
 
-            def done(requests: int, own: bool = server is servers[-1], before: int = answered) -> bool:
-                return not own or stream.ledger.totals().written >= before + requests
+def _watched(one: Installation, each: Contestant, shares: dict[str, float], clients: int) -> Contestant:
+    """Return the contestant; after each of its rounds, which share of its events was profiled is noted."""
+    if each.name not in (ON, FORCED):
+        return each
 
-            one = server.under_load(body, asked.clients, asked.seconds if number else 1, home, done)
-            if one.load.failed:
-                raise RuntimeError(f"{server.name}: {one.load.failed} answers were not 200")
-            answered += one.load.requests if server is servers[-1] else 0
-            if number:  # the first round warms up
-                rounds[server.name].append(one)
-    totals = stream.ledger.totals()
-    echo, own = (rounds[server.name] for server in servers)
+    def after(requests: int) -> None:
+        each.after(requests)
+        events = [
+            orjson.loads(entry.event)["data"] for entry in one.stream.newest(min(requests, PROFILED_OF))
+        ]
+        predictions = [data["profiled"] for data in events if "profiled" in data]
+        shares[f"{clients} {each.name}"] = sum(predictions) / len(predictions)
+
+    return replace(each, after=after)
+
+
+def report(levels: Levels, shares: Mapping[str, float], balance: Balance) -> None:
+    """Print JSON, then the table."""
     result = {
-        "clients": asked.clients,
-        "rounds": {name: [asdict(one) for one in found] for name, found in rounds.items()},
-        "ratio_answers": median(o.load.per_second for o in own) / median(e.load.per_second for e in echo),
-        "ratio_cpu": median(e.cpu_us_per_request for e in echo) / median(o.cpu_us_per_request for o in own),
-        "answered": answered,
-        "written": totals.written,
-        "dropped": totals.declared,
+        "rounds": {
+            str(clients): {name: [asdict(one) for one in own] for name, own in rounds.items()}
+            for clients, rounds in levels.items()
+        },
+        "ratios": ratios(levels),
+        "profiled": shares,
+        "balance": asdict(balance),
+        "bars": bars(levels),
     }
-    ratios = f"| ratio | {result['ratio_answers']:.2f} | | | {result['ratio_cpu']:.2f} |"
-    sys.stdout.write(f"{orjson.dumps(result).decode()}\n{table(rounds)}\n{ratios}\n")
-    if asked.verify:
-        parts.store(settings.store.es_port)
-        for command in (("pipeline", "once"), ("verify",)):
-            environ = {**os.environ, **{name: str(value) for name, value in environment.items()}}
-            subprocess.run([sys.executable, "-m", "vigie.cli", *command], env=environ, cwd=ROOT, check=True)
-    return int(totals.declared > 0 or totals.written < answered)
+    account = f"answered {balance.answered:,}, written {balance.written:,}, dropped {balance.dropped}"
+    if balance.stored is not None:
+        account += (
+            f", stored {balance.stored:,}; `vigie verify` {'balanced' if balance.verified else 'FAILED'}"
+        )
+    parts = (orjson.dumps(result).decode(), table(levels, shares), "", ratio_table(levels), "", f"{account}.")
+    sys.stdout.write("\n".join(parts) + "\n")
+
+
+def bars(levels: Levels) -> dict[str, object]:
+    """Return what the picture shows: answers per second of each server at each number of clients."""
+    return {
+        "title": "Answers per second, one server core",
+        "unit": "answers/s",
+        "rows": [
+            {
+                "group": f"{clients} client{'s' * (clients > 1)}",
+                "name": name,
+                "value": Medians.of(own).per_second,
+            }
+            for clients, rounds in levels.items()
+            for name, own in rounds.items()
+        ],
+    }
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ def copy(tmp_path: Path) -> Path:
     ):
         shutil.copy2(ROOT / name, folder)
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "tests", "typings", "model", "docs", "examples", "kibana"):
+    for name in ("src", "tests", "typings", "model", "docs", "examples", "kibana", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore, symlinks=True)
     return folder
 
@@ -231,6 +231,28 @@ def test_reference_writes_what_the_code_says(copy: Path) -> None:
     page.write_text("stale")
     assert make("reference", cwd=copy).returncode == 0
     assert page.read_text() == fresh
+
+
+def test_bench_keeps_what_it_measures_and_bench_check_judges_it(copy: Path) -> None:
+    """`make bench` writes result, picture and page; `make bench-check` fails exactly when a ratio misses its floor."""
+    result = {"ratios": {"answers": 1.9}, "bars": {"title": "Made up", "unit": "s", "rows": []}}
+    script = f'"""Made up."""\nprint(\'{json.dumps(result)}\\n| a table |\')\n'
+    (copy / "benchmarks" / "made_up.py").write_text(script)
+    bound = "[{ratio: ratios.answers, what: answers, at_least: %s}]"
+    floors = "bench: [{name: made_up, script: made_up, bounds: %s}]\n"
+    (copy / "benchmarks" / "floors.yaml").write_text(floors % (bound % 2.0))
+    assert make("bench", cwd=copy).returncode != 0
+    kept = json.loads((copy / "benchmarks" / "results" / "made_up.json").read_text())
+    assert kept["result"] == result
+    assert "![Made up](performance/made_up.svg)" in (copy / "docs" / "performance.md").read_text()
+    assert "<svg" in (copy / "docs" / "performance" / "made_up.svg").read_text()
+    judged = make("bench-check", cwd=copy)
+    assert judged.returncode != 0
+    assert "| made_up | answers | 1.90 | ≥ 2 | MISSED |" in judged.stdout
+    (copy / "benchmarks" / "floors.yaml").write_text(floors % (bound % 1.9))
+    judged = make("bench-check", cwd=copy)
+    assert judged.returncode == 0, judged.stdout
+    assert "| made_up | answers | 1.90 | ≥ 1.9 | kept |" in judged.stdout
 
 
 def test_dashboards_writes_what_the_panels_say(copy: Path) -> None:

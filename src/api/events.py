@@ -74,11 +74,14 @@ class Recorder:
         """
         self.record_all([(exchange, status_code)])
 
-    def record_all(self, answered: Iterable[tuple[Exchange, int]]) -> None:
-        """Emit the events of several exchanges, each with its status, in one go."""
+    def record_all(self, answered: Iterable[tuple[Exchange, int]], began: int | None = None) -> None:
+        """Emit the events of several exchanges, each with its status, in one go.
+
+        `began` is this thread's CPU time in ns, when it was read just before.
+        """
         if self._sink is None:
             raise RuntimeError("a request came before the start of the service, or after its stop")
-        began = time.thread_time_ns()
+        began = time.thread_time_ns() if began is None else began
         events: list[Event] = []
         for exchange, status_code in answered:
             if not self._is_excluded(exchange.path):

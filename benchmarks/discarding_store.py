@@ -34,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.partition("?")[0].endswith("/_bulk"):
             self._answer(200, created(body.count(b"\n") // 2))
+        elif self.path.partition("?")[0].endswith("/_search"):
+            self._answer(200, b'{"hits": {"hits": []}}')
         else:
             self._answer(200, b'{"acknowledged": true}')
 

@@ -5,21 +5,32 @@ from __future__ import annotations
 import os
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import orjson
 
-from vigie.store.documents import flatten
+from vigie.store.column_plan import Values
 from vigie.store.engine import Engine
 from vigie.store.errors import JsonObject, StoreError, illegal_argument, index_not_found
+from vigie.store.generation import Generation
 from vigie.store.index import Operation, StoreIndex, Written
-from vigie.store.mapping import Mapping
 
 _ACTIONS = ("create", "index", "delete")
+_ONLY_AT = (("index", "if_seq_no"), ("index", "if_primary_term"))
+_NEVER = 1 << 62
+"""A sequence number that no document has: this store's primary term is always 1."""
 _MAX_ID_BYTES = 512
 _STATUS = {"created": 201, "updated": 200, "deleted": 200, "not_found": 404}
+
+_PATHS = frozenset({"errors", "took", "items.*.status", "items.*.error"})
+"""What may be asked for by filter_path."""
+_TAKEN: dict[tuple[str, str], JsonObject] = {
+    (action, result): {action: {"status": status}}
+    for action in _ACTIONS
+    for result, status in _STATUS.items()
+}
 
 
 @dataclass(slots=True)
@@ -28,8 +39,8 @@ class _Item:
     index: str
     doc_id: str
     source: bytes = b""
-    document: JsonObject = field(default_factory=dict)
     id_is_new: bool = False
+    only_at: int | None = None
     error: StoreError | None = None
     written: Written | None = None
 
@@ -39,31 +50,41 @@ class _Group:
     """The items that go to one store index."""
 
     index: StoreIndex
-    mapping: Mapping
+    generation: Generation
     items: list[_Item] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
 
 
 def bulk(
-    engine: Engine, body: bytes, default_index: str | None, executor: Executor | None, *, refreshed: bool
+    engine: Engine,
+    body: bytes,
+    default_index: str | None,
+    executor: Executor | None,
+    *,
+    refreshed: bool,
+    wanted: Sequence[str] = (),
 ) -> JsonObject:
     """Execute a bulk request and return its response, when all that it wrote is durable.
 
     `body` is newline-delimited JSON; `executor` runs the writes to several indices side by side. An item
     that is refused has its own status and error; the request as a whole is refused only when its lines make
-    no sense.
+    no sense. `wanted` are paths of the response (filter_path) without which it is whole.
     """
     started = time.perf_counter()
+    shown = _shown(wanted)
     items = list(_parse(body, default_index))
     if not items:
         raise StoreError(400, "parse_exception", "request body is required")
     _execute(engine, items, executor)
-    answers = [_answer(item, refreshed) for item in items]
-    return {
+    answer: JsonObject = {
         "errors": any(item.error is not None for item in items),
         "took": int((time.perf_counter() - started) * 1000),
-        "items": answers,
     }
+    if shown is None:
+        return {**answer, "items": [_answer(item, refreshed) for item in items]}
+    answer = {name: value for name, value in answer.items() if name in wanted}
+    verdicts = [verdict for item in items if (verdict := _verdict(item, shown))]
+    return {**answer, "items": verdicts} if verdicts else answer
 
 
 def write_one(
@@ -77,10 +98,8 @@ def write_one(
     if problem:
         raise StoreError(400, "action_request_validation_exception", f"Validation Failed: 1: {problem};")
     item = _Item(action, index, doc_id or _new_id(), source, id_is_new=doc_id is None)
-    if action != "delete":
-        if not source:
-            raise StoreError(400, "parse_exception", "request body is required")
-        _load_source(item)
+    if action != "delete" and not source:
+        raise StoreError(400, "parse_exception", "request body is required")
     _execute(engine, [item], None)
     if item.error is not None:
         raise item.error
@@ -104,8 +123,6 @@ def _parse(body: bytes, default_index: str | None) -> Iterator[_Item]:
                 raise illegal_argument("The bulk request must be terminated by a newline [\\n]")
             item.source = lines[position]
             position += 1
-            if item.error is None:
-                _load_source(item)
         yield item
 
 
@@ -123,7 +140,7 @@ def _parse_action(line: bytes, number: int, default_index: str | None) -> _Item:
     if not isinstance(metadata, dict):
         raise illegal_argument(f"Malformed action/metadata line [{number}], expected START_OBJECT")
     for key in metadata:
-        if key not in ("_index", "_id"):
+        if key not in ("_index", "_id") and (action, key) not in _ONLY_AT:
             raise illegal_argument(f"Action/metadata line [{number}] contains an unknown parameter [{key}]")
     index = metadata.get("_index", default_index)
     doc_id = metadata.get("_id")
@@ -133,7 +150,22 @@ def _parse_action(line: bytes, number: int, default_index: str | None) -> _Item:
     item = _Item(action, str(index), _new_id() if doc_id is None else str(doc_id), id_is_new=doc_id is None)
     if not item.doc_id:
         item.error = illegal_argument("if _id is specified it must not be empty")
+    item.only_at = _only_at(metadata)
     return item
+
+
+def _only_at(metadata: JsonObject) -> int | None:
+    """Return the sequence number that the document must have; None when any will do."""
+    sequence, term = metadata.get("if_seq_no"), metadata.get("if_primary_term")
+    if sequence is None and term is None:
+        return None
+    if not isinstance(sequence, int) or not isinstance(term, int) or sequence < 0 or term < 1:
+        raise StoreError(
+            400,
+            "action_request_validation_exception",
+            "Validation Failed: 1: if_seq_no and if_primary_term go together: numbers from 0 and from 1 on;",
+        )
+    return sequence if term == 1 else _NEVER
 
 
 def _problem(action: str, index: object, doc_id: object) -> str:
@@ -154,22 +186,18 @@ def _new_id() -> str:
     return urlsafe_b64encode(time.time_ns().to_bytes(8, "big")[1:] + os.urandom(8)).decode()
 
 
-def _load_source(item: _Item) -> None:
-    """Read the document's JSON; what cannot be read becomes the item's error."""
+def _document(source: bytes) -> JsonObject:
+    """Return the document of that text. Raises the 400 of the item."""
     try:
-        document = orjson.loads(item.source)
+        document = orjson.loads(source)
     except orjson.JSONDecodeError as error:
         cause = {"type": "x_content_parse_exception", "reason": str(error)}
-        item.error = StoreError(
+        raise StoreError(
             400, "document_parsing_exception", f"failed to parse: {error}", caused_by=cause
-        )
-        return
-    if isinstance(document, dict):
-        item.document = document
-    else:
-        item.error = StoreError(
-            400, "document_parsing_exception", "Malformed content, must start with an object"
-        )
+        ) from error
+    if not isinstance(document, dict):
+        raise StoreError(400, "document_parsing_exception", "Malformed content, must start with an object")
+    return document
 
 
 def _execute(engine: Engine, items: list[_Item], executor: Executor | None) -> None:
@@ -186,15 +214,23 @@ def _execute(engine: Engine, items: list[_Item], executor: Executor | None) -> N
 
 
 def _prepare(engine: Engine, item: _Item, groups: dict[str, _Group | StoreError]) -> None:
+    """Put the item into its group, checked; its document's JSON is read here, and gone when this returns."""
+    values: Values | None = None
     try:
+        document = None if item.action == "delete" else _document(item.source)
         group = _group_of(engine, item, groups)
         item.index = group.index.name
-        values = {} if item.action == "delete" else flatten(item.document, group.mapping, item.doc_id)
+        if document is not None:
+            values = group.generation.plan.values(document, item.doc_id)
     except StoreError as error:
         item.error = error
         return
     group.items.append(item)
-    group.operations.append(Operation(item.action, item.doc_id, item.source, values, item.id_is_new))
+    group.operations.append(
+        Operation(
+            item.action, item.doc_id, item.source, values, group.generation, item.id_is_new, item.only_at
+        )
+    )
 
 
 def _group_of(engine: Engine, item: _Item, groups: dict[str, _Group | StoreError]) -> _Group:
@@ -206,7 +242,7 @@ def _group_of(engine: Engine, item: _Item, groups: dict[str, _Group | StoreError
             index = engine.ensure_index(item.index)
             # The same group for the index under its own name and under an alias keeps the items' order.
             group = next((g for g in groups.values() if isinstance(g, _Group) and g.index is index), None)
-            group = group or _Group(index, index.generations[-1].mapping)
+            group = group or _Group(index, index.generations[-1])
         except StoreError as error:
             group = error
         groups[item.index] = group
@@ -230,12 +266,33 @@ def _write_group(group: _Group) -> None:
             item.error = StoreError(
                 409,
                 "version_conflict_engine_exception",
-                f"[{item.doc_id}]: version conflict, document already exists (current version "
-                f"[{written.version}])",
+                f"[{item.doc_id}]: version conflict, "
+                + (
+                    f"document already exists (current version [{written.version}])"
+                    if item.only_at is None
+                    else f"required seqNo [{item.only_at}], primary term [1], and it is another"
+                ),
                 details={"shard": "0", "index": item.index},
             )
         else:
             item.written = written
+
+
+def _shown(wanted: Sequence[str]) -> frozenset[str] | None:
+    """Return which members of each item are wanted; None when all are. Raises for a path not known here."""
+    for path in wanted:
+        if path not in _PATHS:
+            raise illegal_argument(f"[filter_path] of [{path}] is not supported by this store")
+    return frozenset(path.rpartition(".")[2] for path in wanted if "*" in path) if wanted else None
+
+
+def _verdict(item: _Item, shown: frozenset[str]) -> JsonObject:
+    """Return those members of an item's answer; nothing when it has none of them."""
+    if item.error is None and item.written is not None:
+        return _TAKEN[item.action, item.written.result] if "status" in shown else {}
+    answer: JsonObject = _answer(item, refreshed=False)[item.action]
+    chosen = {name: value for name, value in answer.items() if name in shown}
+    return {item.action: chosen} if chosen else {}
 
 
 def _answer(item: _Item, refreshed: bool) -> JsonObject:

@@ -11,14 +11,17 @@ _SOURCE_PARAMETERS = frozenset(
     {"_source", "_source_includes", "_source_excludes", "realtime", "refresh", "preference"}
 )
 _WRITE_PARAMETERS = frozenset({"refresh", "wait_for_active_shards", "require_alias"})
+_BULK_PARAMETERS = _WRITE_PARAMETERS | {"filter_path"}
 
 
 def _bulk(call: Call) -> Answer:
     refreshed = _refresh(call) == "true"
     _refuse_require_alias(call)
-    return Answer(
-        200, bulk(call.engine, call.body, call.variables.get("index"), call.executor, refreshed=refreshed)
-    )
+    paths = call.parameters.get("filter_path", "")
+    wanted = paths.split(",") if paths else ()
+    index = call.variables.get("index")
+    answer = bulk(call.engine, call.body, index, call.executor, refreshed=refreshed, wanted=wanted)
+    return Answer(200, answer)
 
 
 def _refresh(call: Call) -> str:
@@ -89,8 +92,8 @@ def _source_filter(call: Call) -> SourceFilter:
 
 
 DOCUMENT_ROUTES: tuple[Route, ...] = (
-    Route(("POST", "PUT"), "/_bulk", _bulk, _WRITE_PARAMETERS),
-    Route(("POST", "PUT"), "/{index}/_bulk", _bulk, _WRITE_PARAMETERS),
+    Route(("POST", "PUT"), "/_bulk", _bulk, _BULK_PARAMETERS),
+    Route(("POST", "PUT"), "/{index}/_bulk", _bulk, _BULK_PARAMETERS),
     Route(("POST",), "/{index}/_doc", _index, _WRITE_PARAMETERS | {"op_type"}),
     Route(("PUT", "POST"), "/{index}/_doc/{id}", _index, _WRITE_PARAMETERS | {"op_type"}),
     Route(("PUT", "POST"), "/{index}/_create/{id}", _create, _WRITE_PARAMETERS),

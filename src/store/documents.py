@@ -17,7 +17,7 @@ Flattened = dict[str, Indexed | list[Indexed]]
 
 # Lucene refuses terms above 32,766 bytes. tantivy would drop, without a word, those above 65,530, and ours
 # are hexadecimal: two bytes less.
-_MAX_TERM_BYTES = 32_764
+MAX_TERM_BYTES = 32_764
 _STRUCT_CODES = {"float": "f", "half_float": "e"}
 
 
@@ -137,11 +137,11 @@ def _to_text(value: object, field: Field) -> str | None:
         return text
     if field.ignore_above is not None and len(text) > field.ignore_above:
         return None
-    if len(text) * 4 > _MAX_TERM_BYTES and len(text.encode()) > _MAX_TERM_BYTES:
+    if len(text) * 4 > MAX_TERM_BYTES and len(text.encode()) > MAX_TERM_BYTES:
         raise _BadValueError(
             f'Document contains at least one immense term in field="{field.path}" (whose UTF8 encoding is '
             "longer "
-            f"than the max length {_MAX_TERM_BYTES})"
+            f"than the max length {MAX_TERM_BYTES})"
         )
     return text
 

@@ -22,7 +22,7 @@ from vigie.store.mapping import Mapping
 
 _IDLE_SECONDS = 20.0
 _REAPER_INTERVAL_SECONDS = 2.0
-# A writer costs a thread and at least 15 MB.
+# A writer costs a thread and up to 40 MB.
 _MAX_OPEN_WRITERS = 6
 
 
@@ -126,7 +126,7 @@ class Engine:
         if begins_generation:
             index.add_generation(mapping)
         else:
-            index.generations[-1].mapping = mapping
+            index.generations[-1].remap(mapping)
 
     def _discard(self, entry: IndexEntry) -> None:
         opened = self._open.pop(entry.uuid, None)

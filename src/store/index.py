@@ -8,12 +8,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 import tantivy
 
-from vigie.store.columns import ID, SEQUENCE, SOURCE, VERSION, column_values
-from vigie.store.documents import Flattened, flatten
+from vigie.store.column_plan import Values
+from vigie.store.columns import ID, SEQUENCE, SOURCE, VERSION
 from vigie.store.errors import StoreError
 from vigie.store.generation import Generation, StoredDocument, panics_caught
 from vigie.store.mapping import Mapping
@@ -27,17 +28,22 @@ _MAX_UNCOMMITTED_BYTES = 32 * 1024 * 1024
 
 @dataclass(slots=True)
 class Operation:
-    """One checked write: `action` is create, index or delete; `values` are those of `flatten`."""
+    """One checked write: `action` is create, index or delete.
+
+    `values` are the columns of its document in `generation`; without them they are made of `source`.
+    With `only_at` it is a conflict unless the document is there with that sequence number.
+    """
 
     action: str
     doc_id: str
     source: bytes = b""
-    values: Flattened = field(default_factory=dict)
+    values: Values | None = None
+    generation: Generation | None = None
     id_is_new: bool = False
+    only_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What became of an operation: created, updated, deleted, not_found or conflict."""
 
     result: str
@@ -169,6 +175,8 @@ class StoreIndex:
             batch.done = True
 
     def _write(self, batches: list[_Batch]) -> None:
+        if self._uncommitted and any(o.only_at is not None for batch in batches for o in batch.operations):
+            self._commit()  # then what is not committed was written since, and has another number
         committed = self._committed_versions(batches)
         accepted: list[tuple[Operation, LoggedOperation]] = []
         for batch in batches:
@@ -176,8 +184,9 @@ class StoreIndex:
         if not accepted:
             return
         self.log.append([logged for _, logged in accepted])
+        newest = self.generations[-1]
         for operation, logged in accepted:
-            self._index(logged, operation.values)
+            self._index(logged, operation.values if operation.generation is newest else None)
         if self._uncommitted_bytes > _MAX_UNCOMMITTED_BYTES:
             self._commit()
 
@@ -201,6 +210,8 @@ class StoreIndex:
         version = self._uncommitted.get(doc_id, committed.get(doc_id, 0))
         if operation.action == "create" and version:
             return Written("conflict", version, -1)
+        if operation.only_at is not None and not self._is_at(operation.doc_id, operation.only_at):
+            return Written("conflict", version, -1)
         sequence, self._next_sequence = self._next_sequence, self._next_sequence + 1
         is_delete = operation.action == "delete"
         action = "delete" if is_delete else "index"
@@ -210,19 +221,28 @@ class StoreIndex:
             return Written("deleted" if version else "not_found", version + 1, sequence)
         return Written("updated" if version else "created", version + 1, sequence)
 
-    def _index(self, logged: LoggedOperation, values: Flattened) -> None:
+    def _is_at(self, doc_id: str, sequence: int) -> bool:
+        """Say whether the document is there with that sequence number."""
+        if doc_id in self._uncommitted:
+            return False
+        found = (generation.get(doc_id) for generation in reversed(self.generations))
+        return next((one.sequence for one in found if one is not None), -1) == sequence
+
+    def _index(self, logged: LoggedOperation, values: Values | None) -> None:
+        """Give an operation to the writer; `values` are its document's columns, made here when missing."""
         newest = self.generations[-1]
         writer = newest.writer()
         if logged.version > 1:
             writer.delete_documents_by_term(ID, logged.doc_id)
         if logged.action == "delete":
             return
-        columns = column_values(values, newest.columns)
-        columns[ID] = logged.doc_id
-        columns[SOURCE] = logged.source
-        columns[SEQUENCE] = logged.sequence
-        columns[VERSION] = logged.version
-        writer.add_document(tantivy.Document.from_dict(columns, newest.schema))
+        if values is None:
+            values = newest.plan.values(orjson.loads(logged.source), logged.doc_id)
+        values[ID] = logged.doc_id
+        values[SOURCE] = logged.source
+        values[SEQUENCE] = logged.sequence
+        values[VERSION] = logged.version
+        writer.add_document(tantivy.Document.from_dict(values, newest.schema))
         self._uncommitted_bytes += len(logged.source)
 
     def _commit(self) -> None:
@@ -263,12 +283,10 @@ class StoreIndex:
         last = max(generation.last_sequence() for generation in self.generations)
         self._next_sequence = last + 1
         self._uncommitted.clear()
-        newest = self.generations[-1]
         for logged in self.log.replay():
             if logged.sequence <= last:
                 continue
-            document = orjson.loads(logged.source) if logged.action == "index" else {}
-            self._index(logged, flatten(document, newest.mapping, logged.doc_id))
+            self._index(logged, None)
             self._uncommitted[logged.doc_id] = logged.version if logged.action == "index" else 0
             self._next_sequence = logged.sequence + 1
         ids = list(self._uncommitted)

@@ -11,7 +11,7 @@ import orjson
 
 from vigie.store.aggregation_spec import AggregationSpec, parse_aggregations
 from vigie.store.aggregations import aggregate
-from vigie.store.columns import ID, SOURCE
+from vigie.store.columns import ID, SEQUENCE, SOURCE
 from vigie.store.errors import JsonObject, ShardError, StoreError, illegal_argument, parsing, require_keys
 from vigie.store.generation import Generation, panics_caught
 from vigie.store.index import StoreIndex
@@ -48,7 +48,7 @@ _BODY_KEYS = frozenset(
         "seq_no_primary_term",
     }
 )
-_INERT = {"track_scores": False, "version": False, "seq_no_primary_term": False}
+_INERT = {"track_scores": False, "version": False}
 _DEFAULT_TOTAL_LIMIT = 10_000
 
 
@@ -64,6 +64,7 @@ class SearchRequest:
     total_limit: int | None = _DEFAULT_TOTAL_LIMIT
     aggregations: dict[str, AggregationSpec] = field(default_factory=dict)
     source_filter: SourceFilter = field(default_factory=SourceFilter)
+    with_sequence: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ def parse_request(body: JsonObject) -> SearchRequest:
         _total_limit(body.get("track_total_hits", _DEFAULT_TOTAL_LIMIT)),
         parse_aggregations(body.get("aggs", body.get("aggregations")) or {}),
         SourceFilter.parse(body.get("_source")),
+        _flag(body, "seq_no_primary_term"),
     )
     check_query(request.query)
     if request.search_after is not None and request.start:
@@ -121,6 +123,13 @@ def _count_of(body: JsonObject, name: str, default: int) -> int:
     if number < 0:
         raise illegal_argument(f"[{name}] parameter cannot be negative, found [{number}]")
     return number
+
+
+def _flag(body: JsonObject, name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise parsing(f"[{name}] must be true or false, not [{value}]")
+    return value
 
 
 def _total_limit(given: object) -> int | None:
@@ -238,6 +247,9 @@ def _scored_hits(targets: list[_Target], limit: int) -> list[_Hit]:
 def _shown_hit(hit: _Hit, request: SearchRequest) -> JsonObject:
     document = hit.target.context.searcher.doc(hit.ranked.address)
     shown: JsonObject = {"_index": hit.target.context.index, "_id": document[ID][0], "_score": hit.score}
+    if request.with_sequence:
+        (sequence,) = hit.target.context.searcher.fast_field_values(SEQUENCE, [hit.ranked.address])
+        shown |= {"_seq_no": int(sequence or 0), "_primary_term": 1}
     source = request.source_filter.applied(document[SOURCE][0])
     if source is not None:
         shown["_source"] = source

@@ -13,9 +13,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 import orjson
@@ -23,8 +22,7 @@ import orjson
 _HEADER = struct.Struct("<II")
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedOperation:
+class LoggedOperation(NamedTuple):
     """One accepted write: `action` is index or delete, with the version and sequence number it was given."""
 
     action: str

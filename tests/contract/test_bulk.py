@@ -57,6 +57,33 @@ def test_each_action_and_its_status(es: Elasticsearch, make_index: Callable[...,
     assert es.count(index=index)["count"] == 2
 
 
+@pytest.mark.parametrize(
+    ("paths", "shown"),
+    [
+        (["errors", "items.*.status", "items.*.error"], {"errors": True, "statuses": [201, 409, 400]}),
+        (["items.*.status"], {"statuses": [201, 409, 400]}),
+        (["errors"], {"errors": True}),
+    ],
+)
+def test_only_the_verdicts_are_asked_for(
+    es: Elasticsearch, make_index: Callable[..., str], paths: list[str], shown: dict[str, Any]
+) -> None:
+    """filter_path leaves of the answer what it names: a status per item in order, an error where there is one."""
+    index = make_index(fields={"number": {"type": "long"}})
+    first, second = ({"create": {"_index": index, "_id": doc_id}} for doc_id in ("1", "2"))
+    operations = [first, {"number": 1}, first, {"number": 2}, second, {"number": "x"}]
+    answer = es.bulk(operations=operations, filter_path=paths).body
+    items = [item["create"] for item in answer.pop("items", [])]
+    if "items.*.error" in paths:
+        assert [item.keys() for item in items] == [{"status"}, {"status", "error"}, {"status", "error"}]
+        assert items[1]["error"]["type"] == "version_conflict_engine_exception"
+        assert items[2]["error"]["type"] == "document_parsing_exception"
+    elif items:
+        assert {name for item in items for name in item} == {"status"}
+    statuses = {"statuses": [item["status"] for item in items]} if items else {}
+    assert {**answer, **statuses} == shown
+
+
 def test_conflict_with_an_earlier_request(es: Elasticsearch, make_index: Callable[..., str]) -> None:
     """A retried bulk of creates writes nothing twice: each document that is there is a 409."""
     index = make_index()

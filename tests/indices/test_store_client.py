@@ -36,3 +36,13 @@ def test_the_authorities_to_trust_are_used(settings_for: Callable[..., Settings]
         (node,) = client.transport.node_pool.all()
         assert (node.config.scheme, node.config.ca_certs) == ("https", str(file))
         assert node.config.verify_certs is not False
+
+
+@pytest.mark.parametrize("mimetype", ["application/x-ndjson", "application/vnd.elasticsearch+x-ndjson"])
+def test_a_bulk_that_is_bytes_is_sent_as_it_is(settings_for: Callable[..., Settings], mimetype: str) -> None:
+    """The lines of a bulk that were written beforehand are not copied; other lines are written out."""
+    body = b'{"create":{}}\n{"number":1}\n'
+    with connect_store(settings_for().store) as client:
+        serializer = client.transport.serializers.get_serializer(mimetype)
+        assert serializer.dumps(body) is body
+        assert serializer.dumps([{"create": {}}, b'{"number":1}']) == b'{"create":{}}\n{"number":1}\n'

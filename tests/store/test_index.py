@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from vigie.store import index as index_module
-from vigie.store.documents import flatten
 from vigie.store.errors import StoreError
 from vigie.store.index import Operation, StoreIndex
 from vigie.store.mapping import Mapping
@@ -31,10 +30,7 @@ def failing(error: Exception) -> Callable[..., None]:
 
 def write(index: StoreIndex, *operations: tuple[str, str]) -> list[str]:
     """Write documents {"k": id} and return the results."""
-    batch = [
-        Operation(action, doc_id, b'{"k":"%s"}' % doc_id.encode(), flatten({"k": doc_id}, FIRST, doc_id))
-        for action, doc_id in operations
-    ]
+    batch = [Operation(action, doc_id, b'{"k":"%s"}' % doc_id.encode()) for action, doc_id in operations]
     return [written.result for written in index.write(batch)]
 
 

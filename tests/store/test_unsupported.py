@@ -100,6 +100,7 @@ def test_paths_and_parameters(http: httpx.Client, index: str, method: str, path:
         ("PUT", "/i/_doc/2?version=5&version_type=external", b"{}", "version"),
         ("POST", "/i/_bulk", b'{"update":{"_id":"1"}}\n{"doc":{}}\n', "update is not supported"),
         ("POST", "/i/_bulk", b'{"index":{"_id":"1","routing":"x"}}\n{}\n', "routing"),
+        ("POST", "/i/_bulk?filter_path=items.*._id", b'{"index":{}}\n{}\n', "items.*._id"),
         ("POST", "/i/_bulk", b"[]\n", "Malformed action"),
         ("POST", "/i/_bulk", b'{"index":5}\n', "Malformed action"),
         ("POST", "/i/_bulk", b'{"delete":{}}\n', "id is missing"),

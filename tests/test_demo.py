@@ -170,28 +170,29 @@ def test_two_models_one_after_the_other_on_one_home(stack: Stack, schema: Featur
 def test_accuracy_of_replayed_real_rows_is_the_model_cards(tmp_path: Path) -> None:
     """Held-out real rows sent as traffic, joined with their labels by transaction id, give exactly the
     number of correct answers that the manifest and the model card state."""
-    from vigie.demo.traffic import Request, Traffic, rows_of
+    from vigie.demo.traffic import Labels
     from vigie.model.training import train
+    from vigie.simulation.requests import batch, prediction
+    from vigie.simulation.rows import held_out_rows
+    from vigie.simulation.run import Run
 
     package = tmp_path / "package"
     train(EXAMPLE, package, None)
     schema, manifest = load_schema(package), read_manifest(package)
     stack = Stack(tmp_path / "home", package)
-    rows, held_out = rows_of(schema, package, seed=1)
-    assert held_out
+    rows = held_out_rows(schema, package)
     assert len(rows) == manifest.metrics.rows
     labels = tmp_path / "labels.jsonl"
     try:
         stack.start("redis", "store", "api")
-        traffic = Traffic(stack.url("api"), iter(()), labels)
-        with httpx.Client(base_url=stack.url("api"), timeout=20) as client:
-            for start in range(0, len(rows), 10):
-                half = rows[start : start + 5], rows[start + 5 : start + 10]
-                for row in half[0]:
-                    traffic.send(client, Request("POST", "/predict", orjson.dumps(row.record), (row,)))
-                if half[1]:
-                    body = orjson.dumps([row.record for row in half[1]])
-                    traffic.send(client, Request("POST", "/predict/batch", body, half[1]))
+        tens = [rows[start : start + 10] for start in range(0, len(rows), 10)]
+        requests = [
+            *(prediction(row) for ten in tens for row in ten[:5]),
+            *(batch(ten[5:]) for ten in tens if ten[5:]),
+        ]
+        traffic = Run(stack.url("api"), ((0.0, request) for request in requests), heard=Labels(labels))
+        traffic.start()
+        traffic.join()
         assert stack.finish("pipeline", "once") == 0, stack.output("pipeline", "once")
         truth = {
             line["transaction_id"]: line["label"]

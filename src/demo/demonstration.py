@@ -17,17 +17,17 @@ from vigie.demo.elasticsearch_node import ElasticsearchNode
 from vigie.demo.live import LiveLine
 from vigie.demo.services import applications, foundations
 from vigie.demo.supervisor import Supervisor
-from vigie.demo.traffic import Traffic, requests, rows_of
+from vigie.demo.traffic import sample_traffic
 from vigie.model.package import PackageError, package_folder, read_manifest
 from vigie.schema import load_schema
 from vigie.settings import Settings
+from vigie.simulation.run import Run
 
 FOUNDATION_DEADLINE_SECONDS = 30.0
 ELASTICSEARCH_DEADLINE_SECONDS = 120.0
 """A JVM on a busy machine takes its time; on a quiet one it is up in five seconds."""
 APPLICATION_DEADLINE_SECONDS = 90.0
 TICK_SECONDS = 0.2
-TRAFFIC_SEED = 7
 
 
 StoreKind = Literal["embedded", "elasticsearch"]
@@ -108,7 +108,7 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
     package = ensure_package(source, settings, say)
     pause = Pause()
     supervisor = Supervisor(home / "logs", say, {**os.environ, "MODEL_PATH": str(package)})
-    traffic: Traffic | None = None
+    traffic: Run | None = None
     try:
         supervisor.start(base)
         deadline = ELASTICSEARCH_DEADLINE_SECONDS if node else FOUNDATION_DEADLINE_SECONDS
@@ -116,7 +116,8 @@ def run(settings: Settings, choices: Choices, say: Callable[[str], None]) -> Non
         supervisor.start(apps)
         supervisor.await_ready([one.name for one in apps], APPLICATION_DEADLINE_SECONDS, pause)
         if choices.traffic:
-            traffic = _sample_traffic(settings, package)
+            traffic = sample_traffic(settings, load_schema(package), package)
+            traffic.start()
         _introduce(settings, say, time.monotonic() - begin)
         _watch_over(supervisor, LiveLine(settings, traffic.tally if traffic else None), choices, pause)
     except Interrupted:
@@ -135,15 +136,6 @@ def _elasticsearch(
     if choices.store == "embedded" or settings.store.es_host is not None:
         return None
     return ElasticsearchNode.prepare(settings.api.vigie_home / "elasticsearch", settings.store.es_port, say)
-
-
-def _sample_traffic(settings: Settings, package: Path) -> Traffic:
-    schema = load_schema(package)
-    rows, held_out = rows_of(schema, package, TRAFFIC_SEED)
-    labels = settings.api.vigie_home / "traffic" / f"{schema.name}.jsonl" if held_out else None
-    traffic = Traffic(settings.api.url, requests(schema, rows, TRAFFIC_SEED), labels)
-    traffic.start()
-    return traffic
 
 
 def _watch_over(supervisor: Supervisor, live: LiveLine, choices: Choices, pause: Pause) -> None:

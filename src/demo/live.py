@@ -9,13 +9,10 @@ from typing import TextIO
 
 import redis
 
-from vigie.demo.traffic import Tally
 from vigie.settings import Settings
+from vigie.simulation.tally import Tally
 from vigie.telemetry.stream import Stream
-
-EVERY_SECONDS_ON_A_TERMINAL = 0.5
-EVERY_SECONDS_IN_A_FILE = 10.0
-ERASE_LINE = "\r\x1b[2K"
+from vigie.terminal import ChangingLine
 
 
 class LiveLine:
@@ -30,26 +27,15 @@ class LiveLine:
     ) -> None:
         self._stream = Stream.open(settings.redis, timeout=0.5) if settings.redis.log_to_redis else None
         self._tally = tally
-        self._output = output
-        self._clock = clock
-        self._in_place = output.isatty()
-        self._every = EVERY_SECONDS_ON_A_TERMINAL if self._in_place else EVERY_SECONDS_IN_A_FILE
-        self._due = clock()
+        self._line = ChangingLine(self.text, output, clock)
 
     def show(self) -> None:
         """Show the line when it is time."""
-        if self._clock() < self._due:
-            return
-        self._due = self._clock() + self._every
-        line = self.text()
-        self._output.write(f"{ERASE_LINE}{line}" if self._in_place else f"{line}\n")
-        self._output.flush()
+        self._line.show()
 
     def end(self) -> None:
         """Leave the line, so that what is printed next starts a new one."""
-        if self._in_place:
-            self._output.write("\n")
-            self._output.flush()
+        self._line.end()
 
     def text(self) -> str:
         """Return the line as it stands."""

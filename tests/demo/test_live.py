@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from tests.servers import RedisServer, free_port
 
-from vigie.demo.live import ERASE_LINE, LiveLine
-from vigie.demo.traffic import Tally
+from vigie.demo.live import LiveLine
 from vigie.settings import RedisSettings, Settings
+from vigie.simulation.tally import Tally
 from vigie.telemetry.stream import Record, Stream
+from vigie.terminal import ERASE_LINE
 
 
 class Terminal(io.StringIO):

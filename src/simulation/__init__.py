@@ -1,0 +1,1 @@
+"""Simulated traffic: rows like the training data, drifting where wanted, sent when they are due."""

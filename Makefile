@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic lint format train provision dashboards \
-        pipeline-once pipeline-continuous pipeline-replay verify drift logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
+        pipeline-once pipeline-continuous pipeline-replay verify drift quality simulate simulate-load simulate-drift logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
@@ -86,6 +86,9 @@ verify: $(VENV)/installed ## Prove that every event is stored or accounted for
 drift: $(VENV)/installed ## Compare the newest predictions with the training data (ARGS="--last 24h --html drift.html")
 	@$(BIN)/vigie drift $(ARGS)
 
+quality: $(VENV)/installed ## Compare outcomes with predictions and with training (ARGS="--by day --html quality.html")
+	@$(BIN)/vigie quality $(ARGS)
+
 logs: $(VENV)/installed ## Show the newest log entries
 	@$(BIN)/vigie logs $(ARGS)
 
@@ -97,6 +100,15 @@ health: $(VENV)/installed ## Show the API's health
 
 predict-test: $(VENV)/installed ## Send the example record to the API
 	@$(BIN)/vigie predict-test
+
+simulate: $(VENV)/installed ## Send a minute of traffic to the API, some of it bad (ARGS="--rate 50 --seed 2"; `vigie simulate --help`)
+	@exec $(BIN)/vigie simulate --rate 20 --duration 60 --bad .02 --batch .02 $(ARGS)
+
+simulate-load: $(VENV)/installed ## The same at 200 a second, three times as many in bursts
+	@exec $(BIN)/vigie simulate --rate 200 --users 64 --duration 30 --bad .02 --batch .02 --burst 3x2s/10s $(ARGS)
+
+simulate-drift: $(VENV)/installed ## 500 requests like the training data, then 1,000 older and more often tired; `make drift` names both
+	@exec $(BIN)/vigie simulate --rate 50 --requests 1500 --shift AGE=+8 --shift FATIGUE=+.25 --drift-after 500 $(ARGS)
 
 # --- With Docker ----------------------------------------------------------------------------------
 

@@ -40,12 +40,14 @@ from vigie.telemetry.event import (
     EventData,
     FieldError,
     FunctionCost,
-    LedgerFigures,
     ModelIdentity,
     PerformanceMetrics,
     Result,
     Stages,
 )
+from vigie.telemetry.ledger_figures import LedgerFigures
+from vigie.telemetry.outcome import Outcome
+from vigie.telemetry.quality_figures import QualityFigures
 from vigie.ui.logs_api import ROLE as LOGS_API_ROLE
 
 ROOT = Path(__file__).parents[1]
@@ -158,12 +160,12 @@ def indices_page() -> str:
 INDEX_PURPOSES = (
     (
         "`ml-api-logs`",
-        "`request`, `prediction`, `log`, `drift`: every event but the reports",
+        "`request`, `prediction`, `log`, `drift`, `quality`: every event but the reports",
         "audit, debugging",
     ),
     (
         "`ml-api-message`",
-        "`prediction` (ok and refused), `drift` (one per feature and window)",
+        "`prediction` (ok and refused), `drift` (one per feature and window), `quality` (every ten minutes)",
         "data drift, model quality",
     ),
     (
@@ -244,6 +246,8 @@ EVENT_PARTS: Mapping[str, type] = {
     "data.errors[]": FieldError,
     "data.ledger": LedgerFigures,
     "data.drift": DriftFigures,
+    "data.quality": QualityFigures,
+    "data.outcome": Outcome,
 }
 
 

@@ -10,13 +10,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from vigie.api.commands import history, trace
 from vigie.client import ask_api
 from vigie.drift.commands import drift
 from vigie.errors import VigieError
 from vigie.logs_pipeline.commands import pipeline_app
 from vigie.model.commands import model_app
+from vigie.quality.commands import quality
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings, load_settings, make_home
+from vigie.simulation.commands import simulate
 from vigie.terminal import UNHEALTHY, out, print_json, say
 
 USER_ERROR = 2
@@ -30,6 +33,10 @@ app = typer.Typer(
 )
 app.add_typer(pipeline_app, name="pipeline")
 app.command()(drift)
+app.command()(history)
+app.command()(trace)
+app.command()(simulate)
+app.command()(quality)
 app.add_typer(model_app, name="model")
 
 

@@ -211,8 +211,8 @@ class FeatureSchema(Declared):
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     derive: str | None = None
     """`module:function` that computes the derived features (vigie.model.feature_engineering.Derive)."""
-    subject: str | None = None
-    """The client's own name for subject_id, such as employee_id."""
+    subject: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")] | None = None
+    """The client's own name for subject_id, such as employee_id; or the input that is it."""
     data: str | None = None
     """`module:function` that returns a known data set, in scikit-learn's Bunch form."""
     simulation: Simulation | None = None

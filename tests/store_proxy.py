@@ -40,7 +40,7 @@ class Recording:
                 self.refusals[endpoint, status] += 1
             elif endpoint.endswith("_bulk"):
                 with suppress(orjson.JSONDecodeError):  # a compressed answer stays unread
-                    for item in orjson.loads(answer)["items"]:
+                    for item in orjson.loads(answer).get("items", ()):  # filter_path may leave it out
                         ((_, verdict),) = item.items()
                         kind = verdict.get("error", {}).get("type", "")
                         self.items[verdict["status"], kind] += 1

@@ -122,6 +122,18 @@ def test_verify_fails_when_a_stored_document_is_gone(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "offered"), [("simulate", 200), ("simulate-load", 280), ("simulate-drift", 200)]
+)
+def test_simulated_traffic_is_answered(stack: Stack, target: str, offered: float) -> None:
+    """simulate* send their traffic to the running API; ARGS win over the target's own options."""
+    ran = make(target, "ARGS=--requests 20 --rate 200 --bad .2 --json", **stack.environment)
+    assert ran.returncode == 0, ran.stderr
+    summary = json.loads(ran.stdout)
+    assert (summary["sent"], summary["failed"], summary["offered_per_second"]) == (20, 0, offered)
+    assert summary["kinds"]["bad"]["refused"] == summary["refused"] > 0
+
+
+@pytest.mark.parametrize(
     ("target", "path"),
     [("run-api", "API_PORT=/livez"), ("run-ui", "GRADIO_PORT=/health"), ("run-store", "ES_PORT=/")],
 )

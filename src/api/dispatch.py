@@ -14,7 +14,7 @@ from vigie.api.exchange import Exchange, exchange_of
 from vigie.api.hot import HotEndpoint
 from vigie.api.limits import ClientGoneError, check_length, counted
 from vigie.api.problems import Problem
-from vigie.api.roles import ENDPOINTS, may
+from vigie.api.roles import may, role_of
 
 UNAVAILABLE = "The service failed to answer; its log has the reason under the transaction id"
 
@@ -97,13 +97,13 @@ class Dispatcher:
 def _demand_role(exchange: Exchange) -> None:
     """Raise Problem (403) when the sender may not use the endpoint."""
     if not may(exchange.principal, exchange.method, exchange.path):
-        role = ENDPOINTS[exchange.method, exchange.path]
+        role = role_of(exchange.method, exchange.path)
         raise Problem(403, f"This needs the role {role.value}")
 
 
 def answer_of(problem: Problem, exchange: Exchange) -> Answer:
-    """Return the answer that carries `problem`, and let the event know its reasons."""
-    exchange.errors = problem.errors
+    """Return the answer that carries `problem`, and let the event know its reasons and its subject."""
+    exchange.errors, exchange.subject_id = problem.errors, problem.subject_id
     return Answer.of_problem(problem, exchange)
 
 

@@ -18,12 +18,15 @@ from vigie.api.hot import HotEndpoint
 from vigie.api.problems import Problem, ProblemDocument
 from vigie.api.roles import ENDPOINTS, Role, allowed_methods
 from vigie.api.routes.about import about_router
+from vigie.api.routes.feedback import feedback_router
 from vigie.api.routes.health import health_router
+from vigie.api.routes.history import history_router
 from vigie.api.routes.ledger import ledger_router
 from vigie.api.routes.logs import NotIndexed, logs_router
 from vigie.api.routes.metrics import metrics_router
 from vigie.api.routes.predict import predict_router
 from vigie.api.service import Service
+from vigie.api.subject import Subjects
 from vigie.api.validation import invalid
 from vigie.telemetry.event import FieldError
 
@@ -40,6 +43,8 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
     )
     for router in (
         predict_router(service, hot),
+        history_router(service),
+        feedback_router(service),
         logs_router(service),
         ledger_router(service),
         health_router(service),
@@ -70,7 +75,7 @@ def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
     )
     _, extra = models_json_schema(
         [
-            (service.model.schema.request_model, "validation"),
+            (Subjects(service.model.schema).model, "validation"),
             (ProblemDocument, "serialization"),
             (NotIndexed, "serialization"),
         ],

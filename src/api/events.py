@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import orjson
 
 from vigie.api.exchange import Exchange
+from vigie.api.subject import SubjectRecord, subject_of
 from vigie.api.validation import Record, Rejected
 from vigie.model.inference import Inference
 from vigie.telemetry.event import (
@@ -130,8 +131,12 @@ class Recorder:
         answer: Result | str | None = None
         if exchange.kind == PREDICTION and exchange.model is not None:
             data["model"] = exchange.model
+        if exchange.subject_id is not None:
+            data["subject_id"] = exchange.subject_id
         if exchange.input_data is not None:
             data["input_data"] = exchange.input_data
+            if isinstance(exchange.input_data, SubjectRecord):
+                data["subject_id"] = exchange.input_data.subject_id
         elif exchange.body and status_code >= 400:
             data["rejected_input"] = rejected(exchange.body)
         if exchange.errors:
@@ -174,6 +179,9 @@ class Recorder:
         data = self._row_data(exchange, transaction_id, status_code, latency_ms)
         given: Mapping[str, object] | None = None
         reasons: str | None = None
+        subject_id = row.subject_id if isinstance(row, Rejected) else subject_of(row)
+        if subject_id is not None:
+            data["subject_id"] = subject_id
         if isinstance(row, Rejected):
             data["rejected_input"] = rejected(_json_text(row.row))
             data["errors"] = row.errors
@@ -226,6 +234,8 @@ class _AnsweredRows:
         data["transaction_id"] = metrics["transaction_id"] = transaction_id
         data["performance_metrics"] = metrics
         data["input_data"] = row
+        if isinstance(row, SubjectRecord):
+            data["subject_id"] = row.subject_id
         data["result"] = result = result_of(inference)
         message = message_of(transaction_id, self._middle, row, result)
         return {"timestamp": self._timestamp, "level": self._level, "message": message, "data": data}

@@ -46,6 +46,7 @@ class Exchange:
         "rows",
         "stages",
         "started_ns",
+        "subject_id",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class Exchange:
         self.cpu_ns = 0
         self.input_data: Record | None = None
         self.inference: Inference | None = None
+        self.subject_id: str | None = None
+        """Who a refused record is about; an accepted one says it itself."""
         self.rows: Sequence[Row] = ()
 
     def elapsed_ms(self) -> float:

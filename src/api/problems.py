@@ -22,6 +22,9 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
     `members` are additional members of the document, `headers` additional response headers.
     """
 
+    subject_id: str | None = None
+    """Who a refused record is about, for its event."""
+
     def __init__(
         self,
         status: int,

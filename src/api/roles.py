@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -27,6 +29,9 @@ ENDPOINTS: Mapping[tuple[str, str], Role] = {
     ("POST", "/predict"): Role.PREDICT,
     ("POST", "/predict_proba"): Role.PREDICT,
     ("POST", "/predict/batch"): Role.PREDICT,
+    ("GET", "/predict/history"): Role.READ_LOGS,
+    ("GET", "/predict/{transaction_id}"): Role.READ_LOGS,
+    ("POST", "/feedback"): Role.PREDICT,
     ("GET", "/logs"): Role.READ_LOGS,
     ("DELETE", "/logs"): Role.ADMIN,
     ("GET", "/logs/stats"): Role.READ_LOGS,
@@ -35,7 +40,10 @@ ENDPOINTS: Mapping[tuple[str, str], Role] = {
     ("GET", "/redoc"): Role.OPEN,
     ("GET", "/openapi.json"): Role.OPEN,
 }
-"""(method, path) → the role that the endpoint asks for."""
+"""(method, path) → the role that the endpoint asks for. A name in braces stands for one part of a path."""
+_TEMPLATES: Final = {
+    re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)): path for _, path in ENDPOINTS if "{" in path
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,23 @@ def everybody(headers: Mapping[bytes, bytes]) -> Principal:
 
 def may(principal: Principal, method: str, path: str) -> bool:
     """Say whether `principal` may use the endpoint; one that does not exist is for the router to refuse."""
-    role = ENDPOINTS.get((method, path), Role.OPEN)
+    role = role_of(method, path)
     return role is Role.OPEN or role in principal.roles
+
+
+def role_of(method: str, path: str) -> Role:
+    """Return the role that the endpoint asks for; `open` when it does not exist."""
+    role = ENDPOINTS.get((method, path))
+    return ENDPOINTS.get((method, template_of(path)), Role.OPEN) if role is None else role
+
+
+def template_of(path: str) -> str:
+    """Return the path in ENDPOINTS that `path` is an instance of; itself when there is none."""
+    return next((template for form, template in _TEMPLATES.items() if form.fullmatch(path)), path)
 
 
 def allowed_methods(path: str) -> list[str]:
     """Return the methods that `path` answers, for the Allow header."""
-    return sorted(method for method, known in ENDPOINTS if known == path)
+    exact = sorted(method for method, known in ENDPOINTS if known == path)
+    template = template_of(path)
+    return exact or sorted(method for method, known in ENDPOINTS if known == template)

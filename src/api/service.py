@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 from vigie.api.events import Recorder
+from vigie.api.feedback import FeedbackWriter
 from vigie.api.health import Health
+from vigie.api.history import HistoryReader
 from vigie.api.ledger import LedgerReader
 from vigie.api.logs import LogReader
 from vigie.api.metrics import MetricsReader
 from vigie.api.reload import Reloader
 from vigie.api.roles import ENDPOINTS
 from vigie.api.served_model import ServedModel, serve_model
+from vigie.api.store_questions import StoreQuestions
+from vigie.api.trace import TraceReader
 from vigie.api.validation import RecordReader
 from vigie.errors import VigieError
 from vigie.model.model_loader import LoadedModel, load_model
@@ -41,6 +45,10 @@ class Service:
         self.recorder = Recorder(settings.api.log_exclude_paths, self.figures)
         self.logs = LogReader(settings.redis)
         self.ledger = LedgerReader(settings)
+        self.feedback = FeedbackWriter(settings, self.figures)
+        self.store = StoreQuestions(settings)
+        self.history = HistoryReader(settings, self.store)
+        self.trace = TraceReader(settings, self.store)
         self.health = Health(lambda: self.served.model, self._status, lambda: self.refusal, settings)
         self.metrics = MetricsReader(settings, self.figures, lambda: self.served, self._status)
 
@@ -144,6 +152,9 @@ class Service:
             predictor.close()
         self.logs.close()
         self.ledger.close()
+        self.feedback.close()
+        self.store.close()
+        self.trace.close()
         self.metrics.close()
         await self.health.close()
         if self._reports is not None:

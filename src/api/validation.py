@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -12,6 +13,7 @@ from pydantic_core import ErrorDetails, from_json
 from rapidfuzz import process
 
 from vigie.api.problems import Problem
+from vigie.api.subject import SubjectRecord, Subjects
 from vigie.schema import Feature, FeatureSchema, Value
 from vigie.telemetry.event import FieldError
 
@@ -34,6 +36,8 @@ class Rejected:
 
     row: object
     errors: list[FieldError]
+    subject_id: str | None = None
+    """Who it is about, as far as it says so."""
 
 
 class RecordReader:
@@ -43,7 +47,10 @@ class RecordReader:
         self._schema = schema
         self._model: type[BaseModel] = schema.request_model
         self._all = TypeAdapter(conlist(self._model))
-        self._most_fields = FIELDS_PER_FEATURE * len(schema.features)
+        self._subjects = Subjects(schema)
+        self._all_with_subject = TypeAdapter(conlist(self._subjects.model))
+        self._fewest_fields = len(schema.features)
+        self._most_fields = FIELDS_PER_FEATURE * len(schema.features) + len(self._subjects.names)
         self._storage_name = {
             spelling: feature.name
             for feature in schema.features
@@ -52,45 +59,71 @@ class RecordReader:
 
     def one(self, body: bytes) -> Record:
         """Return the record of a JSON object. Raises Problem (422) that names every field at fault."""
-        if body.count(b":") > self._most_fields:
-            self._refuse_too_many(body)
+        # Every feature is there exactly once, so more colons than features mean a subject, a repeated key or
+        # a colon inside a text: only then is it worth looking closer.
+        colons = body.count(b":")
+        if colons > self._fewest_fields:
+            return self._longer(body, colons)
         try:
-            record: Record = vars(self._model.model_validate_json(body))
+            record: dict[str, Value] = vars(self._model.model_validate_json(body))
         except ValidationError as error:
-            if not any(_is_whole(detail) for detail in error.errors(include_url=False)):
-                raise invalid(self._faults(error)) from None
-            row = self.row(from_json(body))
-            if isinstance(row, Rejected):
-                raise invalid(row.errors) from None
-            record = row
-        # Every field is there exactly once, so more colons than fields mean a repeated key or a
-        # colon inside a text: only then is it worth looking closer.
-        if body.count(b":") > len(self._schema.features):
-            doubled = _repeated_keys(body)
-            if doubled:
-                raise invalid([FieldError(field=name, reason="is given twice") for name in doubled])
+            return self._in_another_form(body, error)
+        return record if self._subjects.feature is None else self._subjects.take(record)
+
+    def _longer(self, body: bytes, colons: int) -> Record:
+        if colons > self._most_fields:
+            self._refuse_too_many(body)
+        model = self._subjects.model if self._subjects.may_be_in(body) else self._model
+        try:
+            record: Record = self._subjects.take(vars(model.model_validate_json(body)))
+        except ValidationError as error:
+            record = self._in_another_form(body, error)
+        beside = isinstance(record, SubjectRecord) and self._subjects.feature is None
+        doubled = _repeated_keys(body) if colons > self._fewest_fields + beside else []
+        if doubled:
+            raise self._refusal(body, [FieldError(field=name, reason="is given twice") for name in doubled])
         return record
+
+    def _in_another_form(self, body: bytes, error: ValidationError) -> Record:
+        """Return the record if nothing but the form of its numbers is at fault, else raise Problem (422)."""
+        if not any(_is_whole(detail) for detail in error.errors(include_url=False)):
+            raise self._refusal(body, self._faults(error)) from None
+        row = self.row(from_json(body))
+        if isinstance(row, Rejected):
+            raise self._refusal(body, row.errors) from None
+        return row
+
+    def _refusal(self, body: bytes, errors: list[FieldError]) -> Problem:
+        """Return the problem of a refused record, which says who that is about where it can be read."""
+        problem = invalid(errors)
+        with suppress(orjson.JSONDecodeError):
+            problem.subject_id = self._subjects.refused(orjson.loads(body))
+        return problem
 
     def some(self, rows: Sequence[object]) -> list[Record | Rejected]:
         """Return the records of already parsed rows, each of them or why it is none."""
+        subjects = self._subjects
         try:
-            return [vars(record) for record in self._all.validate_python(rows)]
+            if subjects.feature is None and not subjects.named_in(rows[0]):
+                return [vars(record) for record in self._all.validate_python(rows)]
+            return [subjects.take(vars(record)) for record in self._all_with_subject.validate_python(rows)]
         except ValidationError:
             return [self.row(row) for row in rows]
 
     def row(self, row: object) -> Record | Rejected:
         """Return the record of one already parsed row, or why it is none."""
         if isinstance(row, dict) and len(row) > self._most_fields:
-            return Rejected(row, [self._too_many(len(row))])
+            return Rejected(row, [self._too_many(len(row))], self._subjects.refused(row))
+        model = self._subjects.model if self._subjects.named_in(row) else self._model
         try:
-            return vars(self._model.model_validate(row))
+            return self._subjects.take(vars(model.model_validate(row)))
         except ValidationError as error:
             details = error.errors(include_url=False)
             whole = {str(d["loc"][0]): int(d["input"]) for d in details if _is_whole(d)}
             if not whole or not isinstance(row, dict):
-                return Rejected(row, self._faults(error))
+                return Rejected(row, self._faults(error), self._subjects.refused(row))
         again = self.row({**row, **whole})
-        return Rejected(row, again.errors) if isinstance(again, Rejected) else again
+        return Rejected(row, again.errors, again.subject_id) if isinstance(again, Rejected) else again
 
     def rows(self, body: bytes, most: int) -> list[object]:
         """Return the parsed rows of a batch: a JSON array, or {"records": [...]}.
@@ -149,6 +182,8 @@ class RecordReader:
                 reason = "is required"
             case "extra_forbidden":
                 reason = self._unknown(given, name)
+            case "value_error":
+                reason = f"{detail['ctx']['error']}; got {_shown(detail['input'])}"
             case _ if name in self._schema.by_name:
                 wanted = _expectation(self._schema.by_name[name])
                 reason = f"must be {wanted}; got {_shown(detail['input'])}"
@@ -159,8 +194,9 @@ class RecordReader:
     def _unknown(self, given: str, name: str) -> str:
         if name in self._schema.by_name:
             return "is given twice, in both spellings"
+        known = (*self._schema.names, *self._subjects.names)
         near = process.extractOne(
-            given.upper(), self._schema.names, processor=lambda text: text.upper(), score_cutoff=NEAR_NAME
+            given.upper(), known, processor=lambda text: text.upper(), score_cutoff=NEAR_NAME
         )
         return "is not a feature of this model" + (f"; did you mean {near[0]}?" if near else "")
 

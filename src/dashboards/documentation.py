@@ -108,7 +108,8 @@ def _bucket(buckets: Buckets) -> str:
 def _metrics(metrics: Iterable[Metric]) -> Iterator[str]:
     for metric in metrics:
         what = OPERATIONS[metric.operation].format(field=metric.field, percentile=metric.percentile or 0)
-        condition = f" where `{kql(metric.where)}`" if metric.where else ""
+        condition = f" of `{kql(metric.among)}`" if metric.among else ""
+        condition += f" where `{kql(metric.where)}`" if metric.where else ""
         unit = f", in {metric.unit}" if metric.unit else ""
         yield f"{metric.label}: {what}{condition}{unit}"
 

@@ -82,7 +82,7 @@ def panel_fields(panel: Panel) -> Iterator[tuple[str, str]]:
     for buckets in panel.buckets:
         yield buckets.field, buckets.by
     for metric in panel.metrics:
-        conditions += metric.where
+        conditions += [*metric.where, *metric.among]
         if metric.field is not None:
             yield metric.field, metric.operation
     for condition in conditions:

@@ -163,11 +163,12 @@ def _metric_columns(metric: Metric) -> Json:
 
 
 def _share_columns(metric: Metric, column: Json, number_format: Json) -> Json:
-    condition = kql(metric.where).replace("\\", "\\\\").replace("'", "\\'")
-    formula = f"count(kql='{condition}') / count()"
+    condition, among = kql([*metric.among, *metric.where]), kql(metric.among)
+    formula = f"count({_quoted(condition)}) / count({_quoted(among)})"
     part, whole, ratio = (f"{metric.id}X{number}" for number in range(3))
     inner = {**column, "label": f"Part of {metric.title}"}
     count = {**inner, "operationType": "count", "sourceField": RECORDS}
+    of_which = {**count, "filter": {"query": among, "language": "kuery"}} if among else count
     division = {
         "type": "function",
         "name": "divide",
@@ -182,8 +183,8 @@ def _share_columns(metric: Metric, column: Json, number_format: Json) -> Json:
             "params": {"formula": formula, "isFormulaBroken": False, "format": number_format},
             "references": [ratio],
         },
-        part: {**count, "filter": {"query": kql(metric.where), "language": "kuery"}},
-        whole: count,
+        part: {**count, "filter": {"query": condition, "language": "kuery"}},
+        whole: of_which,
         ratio: {
             **inner,
             "operationType": "math",
@@ -191,6 +192,12 @@ def _share_columns(metric: Metric, column: Json, number_format: Json) -> Json:
             "references": [part, whole],
         },
     }
+
+
+def _quoted(condition: str) -> str:
+    """Return a condition as the argument of a formula's function; nothing for none."""
+    escaped = condition.replace("\\", "\\\\").replace("'", "\\'")
+    return f"kql='{escaped}'" if condition else ""
 
 
 def _reference_layer(reference: Reference, unit: str) -> Json:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from vigie.dashboards.specification import (
+    TIME_FIELD,
     Buckets,
     Condition,
     Metric,
@@ -120,14 +121,10 @@ def _clause(condition: Condition) -> Json:
 def _grouping(panel: Panel, buckets: Buckets, interval: str | None, window: Mapping[str, int]) -> Json:
     match buckets:
         case TimeBuckets():
-            return {
-                "date_histogram": {
-                    "field": buckets.field,
-                    "fixed_interval": interval,
-                    "min_doc_count": 0,
-                    "extended_bounds": dict(window),
-                }
-            }
+            histogram: Json = {"field": buckets.field, "fixed_interval": interval, "min_doc_count": 0}
+            if buckets.field == TIME_FIELD:
+                histogram["extended_bounds"] = dict(window)
+            return {"date_histogram": histogram}
         case TermsBuckets():
             by = {metric.id: metric for metric in panel.metrics}.get(buckets.order)
             path = "_key" if by is None else "_count" if by.operation == "count" else by.id
@@ -147,6 +144,9 @@ def _metric(metric: Metric) -> Json | None:
         own = {"percentiles": {"field": metric.field, "percents": [metric.percentile], "keyed": False}}
     elif metric.field is not None:
         own = {_METRIC_AGGREGATIONS[metric.operation]: {"field": metric.field}}
+    if metric.among:
+        part: Json = {VALUE: {"filter": clause_of(metric.where)}}
+        return {"filter": clause_of(metric.among), "aggs": part}
     if not metric.where:
         return own
     return {"filter": clause_of(metric.where), **({"aggs": {VALUE: own}} if own else {})}

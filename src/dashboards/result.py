@@ -54,7 +54,8 @@ def _value(metric: Metric, bucket: Json) -> float | None:
         case "count":
             return int(own["doc_count"])
         case "share":
-            return own["doc_count"] / bucket["doc_count"] if bucket["doc_count"] else None
+            part, whole = (own[VALUE], own) if metric.among else (own, bucket)
+            return part["doc_count"] / whole["doc_count"] if whole["doc_count"] else None
     if metric.where:
         own = own[VALUE]
     value = own["values"][0]["value"] if metric.operation == "percentile" else own["value"]

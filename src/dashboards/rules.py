@@ -83,7 +83,7 @@ class MetricRule(Rule):
 class QueryRule(Rule):
     """Counts the documents that match within the window."""
 
-    where: Annotated[Mapping[str, str], Field(min_length=1)]
+    where: Annotated[Mapping[str, str | bool], Field(min_length=1)]
     severity: Severity
 
 
@@ -248,7 +248,11 @@ def _query_rule(
 
 
 def _named(rule: QueryRule) -> str:
-    return " and ".join(f"{field} {value}" for field, value in rule.where.items())
+    return " and ".join(f"{field} {_written(value)}" for field, value in rule.where.items())
+
+
+def _written(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _grouping(field: str | None) -> Json:

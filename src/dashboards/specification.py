@@ -22,6 +22,9 @@ from vigie.schema import FeatureSchema
 GRID_COLUMNS = 48
 """Width of a Kibana dashboard, in its own units."""
 
+TIME_FIELD = "@timestamp"
+"""What a dashboard's time range is of."""
+
 Scalar = bool | int | float | str
 Operation = Literal[
     "count", "average", "sum", "minimum", "maximum", "percentile", "unique_count", "share", "counter_rate"
@@ -75,8 +78,8 @@ class Condition(Declared):
 class Metric(Declared):
     """One number per bucket.
 
-    `share` is the part of the bucket's documents that fulfil `where`; `counter_rate` the growth per minute
-    of a counter that starts again at 0 with its process.
+    `share` is the part of the bucket's documents (of those that fulfil `among`) that fulfil `where`;
+    `counter_rate` the growth per minute of a counter that starts again at 0 with its process.
     """
 
     id: Identifier
@@ -85,6 +88,7 @@ class Metric(Declared):
     field: str | None = None
     percentile: Annotated[float, Field(gt=0, lt=100)] | None = None
     where: tuple[Condition, ...] = ()
+    among: tuple[Condition, ...] = ()
     unit: str = ""
     """Such as ms or MB; "%" shows a ratio as a percentage."""
     decimals: Annotated[int, Field(ge=0, le=4)] = 0
@@ -104,6 +108,8 @@ class Metric(Declared):
             raise ValueError(f"{self.id}: percentile belongs to operation percentile, and only there")
         if self.operation == "share" and not self.where:
             raise ValueError(f"{self.id}: a share needs where, to say of which documents")
+        if self.among and self.operation != "share":
+            raise ValueError(f"{self.id}: among belongs to operation share, and only there")
         if self.operation == "counter_rate" and self.where:
             raise ValueError(f"{self.id}: a counter's rate takes no where; put it on the panel")
         return self
@@ -113,9 +119,15 @@ class TimeBuckets(Declared):
     """By time; an interval that would give more than 100 buckets is widened, as Kibana does."""
 
     by: Literal["time"]
-    field: Literal["@timestamp"] = "@timestamp"
+    field: str = TIME_FIELD
     label: str = "Time"
     interval: Interval = "auto"
+
+    @model_validator(mode="after")
+    def _own_interval(self) -> Self:
+        if self.field != TIME_FIELD and self.interval == "auto":
+            raise ValueError(f"interval: auto fits the time chosen, which is that of {TIME_FIELD}")
+        return self
 
 
 class TermsBuckets(Declared):

@@ -46,7 +46,7 @@ def drift(  # noqa: PLR0913, PLR0917 - the options of a command
     from vigie.drift.html_report import html_page
 
     settings = load_settings()
-    period = _period(last, since, until)
+    period = chosen_period(last, since, until)
     served = read_served(settings.model.model_path)
     with predictions_of(settings, served, model_version) as predictions:
         report = check(predictions, served, period or window)
@@ -69,7 +69,7 @@ def drift(  # noqa: PLR0913, PLR0917 - the options of a command
     raise typer.Exit(CANNOT_BE_JUDGED if not report.judged else UNHEALTHY if report.alarmed else 0)
 
 
-def _period(last: str | None, since: str | None, until: str | None) -> Period | None:
+def chosen_period(last: str | None, since: str | None, until: str | None) -> Period | None:
     """Return the period that the options name; None when they name none."""
     from vigie.drift.check import Period
 

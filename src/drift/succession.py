@@ -131,7 +131,7 @@ def events_of(finished: Finished, served: Served) -> list[Event]:
                     "version": served.manifest.version,
                     "runtime": served.manifest.runtime.name,
                 },
-                "drift": _figures(one, finished),
+                "drift": _figures(one, finished, served),
             },
         )
         for one in finished.judgements
@@ -146,7 +146,7 @@ def _message(one: Judgement, finished: Finished) -> str:
     )
 
 
-def _figures(one: Judgement, finished: Finished) -> DriftFigures:
+def _figures(one: Judgement, finished: Finished, served: Served) -> DriftFigures:
     figures: DriftFigures = {
         "feature": one.feature,
         "compared": one.compared,
@@ -165,6 +165,10 @@ def _figures(one: Judgement, finished: Finished) -> DriftFigures:
     before, now = _mean(one.reference), _mean(one.window)
     if before is not None and now is not None:
         figures["reference_mean"], figures["window_mean"] = before, now
+    if one.compared == "prediction":
+        answers = served.reference.prediction.labels
+        positive = answers.levels.index(served.schema.target.positive)
+        figures["reference_share"] = answers.counts[positive] / answers.rows
     return figures
 
 

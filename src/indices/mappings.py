@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vigie.telemetry.event import LedgerFigures
+from vigie.telemetry.ledger_figures import LedgerFigures
 
 LOGS: Final = "ml-api-logs"
 MESSAGE: Final = "ml-api-message"
@@ -15,7 +15,7 @@ DEAD: Final = "ml-api-dead"
 INDICES: Final = (LOGS, MESSAGE, PERFS)
 """The indices of the events."""
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
 
 FieldMapping = Mapping[str, Any]
@@ -65,8 +65,19 @@ _RESULT = _object(prediction=_DOUBLE, label=_KEYWORD, probability=_DOUBLE, confi
 _ERRORS = _object(field=_KEYWORD, reason=_KEYWORD)
 _DRIFT = _object(
     feature=_KEYWORD, compared=_KEYWORD, verdict=_KEYWORD, alarm=_BOOLEAN, psi=_DOUBLE, p_value=_DOUBLE,
-    adjusted_p_value=_DOUBLE, reference_mean=_DOUBLE, window_mean=_DOUBLE, rows=_LONG, reference_rows=_LONG,
-    window=_LONG, window_first=_DATE, window_last=_DATE, window_end=_KEYWORD,
+    adjusted_p_value=_DOUBLE, reference_mean=_DOUBLE, window_mean=_DOUBLE, reference_share=_DOUBLE,
+    rows=_LONG, reference_rows=_LONG, window=_LONG, window_first=_DATE,
+    window_last=_DATE, window_end=_KEYWORD,
+)  # fmt: skip
+_OUTCOME = _object(
+    label=_KEYWORD, position=_INTEGER, at=_DATE, correction=_BOOLEAN, joined=_BOOLEAN, superseded=_BOOLEAN,
+    correct=_BOOLEAN, lag_ms=_DOUBLE, predicted_at=_DATE,
+)  # fmt: skip
+_QUALITY = _object(
+    verdict=_KEYWORD, conclusion=_KEYWORD, alarm=_BOOLEAN, predictions=_LONG, outcomes=_LONG,
+    coverage=_DOUBLE, training_accuracy=_DOUBLE, accuracy=_DOUBLE, accuracy_low=_DOUBLE,
+    accuracy_high=_DOUBLE, expected_accuracy=_DOUBLE, expected_low=_DOUBLE, expected_high=_DOUBLE,
+    expected_of_all=_DOUBLE, lag_median_ms=_DOUBLE, lag_p90_ms=_DOUBLE, since=_DATE, until=_DATE,
 )  # fmt: skip
 
 _LOGS_FIELDS: Final[Mapping[str, FieldMapping]] = {
@@ -77,6 +88,8 @@ _LOGS_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "performance_metrics": _STORED,
     "stages": _STORED,
     "drift": _STORED,
+    "quality": _STORED,
+    "outcome": _STORED,
     "batch_size": _INTEGER,
     "service": _KEYWORD,
     "logger": _KEYWORD,
@@ -94,6 +107,8 @@ _MESSAGE_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "result": _RESULT,
     "errors": _ERRORS,
     "drift": _DRIFT,
+    "outcome": _OUTCOME,
+    "quality": _QUALITY,
 }
 """`input_data.<FEATURE>` comes from each model's own component template."""
 

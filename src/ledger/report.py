@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from vigie.telemetry.event import LedgerFigures
+from vigie.telemetry.ledger_figures import LedgerFigures
 
 TERMS: Final = (
     "indexed",

@@ -14,7 +14,7 @@ from vigie.logs_pipeline.group_commands import cursor_app, group_app
 from vigie.settings import load_settings
 from vigie.terminal import UNHEALTHY, say
 
-GARBAGE_THRESHOLD: Final = 200_000
+GARBAGE_THRESHOLD: Final = 50_000
 """A batch makes tens of thousands of objects, none of them in a cycle: at Python's threshold of 700 the
 search for cycles costs much of the time."""
 

@@ -26,10 +26,12 @@ Fields = dict[str, Any]
 
 LARGEST_EVENT_BYTES: Final = 1024 * 1024
 """An event of the platform stays below 50 KB; its documents must fit into one bulk of 10 MB."""
-KINDS: Final = ("log", "prediction", "request", "service", "drift")
+KINDS: Final = ("log", "prediction", "request", "service", "drift", "feedback", "quality")
 DAYS: Final = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
 _TEXTS: Final = ("timestamp", "level", "message")
-_OBJECTS: Final = ("model", "input_data", "result", "performance_metrics", "stages", "ledger", "drift")
+_OBJECTS: Final = (
+    "model", "input_data", "result", "performance_metrics", "stages", "ledger", "drift", "outcome", "quality",
+)  # fmt: skip
 _COMMON: Final = (
     "transaction_id", "correlation_id", "batch_id", "subject_id", "method", "path", "status_code", "status",
     "latency_ms", "model",
@@ -38,6 +40,7 @@ _REPORTED: Final = (
     "service", "backlog", "lag_ms", "read", "indexed", "retried", "dead", "dropped", "ledger",
     "observer_us_per_request", "observer_share", "uptime_seconds",
 )  # fmt: skip
+_OUTCOME: Final = ("label", "position", "at", "correction")
 _ASKED: Final = ("input_data", "result", "errors")
 _MEASURED: Final = ("stages", "batch_size", "profiled", "profile_reason", "weight")
 
@@ -71,6 +74,8 @@ class Document:
     physical: str
     id: str
     source: bytes
+    prediction: str = ""
+    """Transaction id of the prediction that it is to be joined with."""
 
 
 def documents_of(entry: StreamEntry, epoch: Epoch, context: Context) -> list[Document]:
@@ -82,11 +87,15 @@ def documents_of(entry: StreamEntry, epoch: Epoch, context: Context) -> list[Doc
     when: datetime = event["when"]
     common: Fields = event["common"]
     ending = _serialised(common)[1:]
-    return [
-        Document(index, epoch.physical(index, when), f"{key}{suffix}", _source(own, common, ending))
-        for build in BUILDERS
+    documents = [
+        Document(index, epoch.physical(index, when), key + suffix, _source(own, common, ending))
+        for build in BUILDERS[event["data"]["kind"]]
         for index, suffix, own in build(event, context)
     ]
+    if event["data"]["kind"] == "feedback":
+        for document in documents:
+            document.prediction = common["transaction_id"] if document.index == MESSAGE else ""
+    return documents
 
 
 def parse(entry: StreamEntry) -> Fields:
@@ -125,10 +134,19 @@ def check_shape(event: Fields, _: Context) -> Fields:
             raise PoisonError(f"data.{name} is not an object")
     if data["kind"] == "drift" and not isinstance((data.get("drift") or {}).get("feature"), str):
         raise PoisonError("data.drift.feature of a verdict is missing or not a text")
+    if data["kind"] == "feedback":
+        _check_outcome(data)
     functions = (data.get("performance_metrics") or {}).get("top_functions")
     if functions and not (isinstance(functions, list) and all(isinstance(one, dict) for one in functions)):
         raise PoisonError("data.performance_metrics.top_functions is not a list of objects")
     return event
+
+
+def _check_outcome(data: Fields) -> None:
+    if not isinstance(data.get("transaction_id"), str):
+        raise PoisonError("data.transaction_id of an outcome is missing or not a text")
+    if not isinstance((data.get("outcome") or {}).get("label"), str):
+        raise PoisonError("data.outcome.label is missing or not a text")
 
 
 def drop_excluded_paths(event: Fields, context: Context) -> Fields:
@@ -185,8 +203,6 @@ Built = Iterable[tuple[str, str, Fields]]
 
 def log_document(event: Fields, _: Context) -> Built:
     """Every event, whole, for audit and debugging; but for the reports, which say nothing of a request."""
-    if event["data"]["kind"] == "service":
-        return
     own = dict(event["data"])
     own["doc_type"] = own.pop("kind")
     yield LOGS, "", own
@@ -195,7 +211,7 @@ def log_document(event: Fields, _: Context) -> Built:
 def message_document(event: Fields, context: Context) -> Built:
     """What was asked and answered, of answered and refused predictions."""
     data = event["data"]
-    if data["kind"] != "prediction" or data.get("status") not in ("ok", "refused"):
+    if data.get("status") not in ("ok", "refused"):
         return
     own = {"doc_type": "prediction", **_chosen(data, _ASKED)}
     present = context.present_features(str((data.get("model") or {}).get("name", "")))
@@ -207,8 +223,20 @@ def message_document(event: Fields, context: Context) -> Built:
 
 def drift_document(event: Fields, _: Context) -> Built:
     """What was found of one feature in a window of predictions."""
-    if event["data"]["kind"] == "drift":
-        yield MESSAGE, "", {**event["common"], "doc_type": "drift", "drift": event["data"]["drift"]}
+    yield MESSAGE, "", {"doc_type": "drift", "drift": event["data"]["drift"]}
+
+
+def quality_document(event: Fields, _: Context) -> Built:
+    """How right the predictions of the last days were."""
+    yield MESSAGE, "", {"doc_type": "quality", "quality": event["data"].get("quality") or {}}
+
+
+def feedback_document(event: Fields, _: Context) -> Built:
+    """The true label of a prediction, with which it is joined once that is stored."""
+    own = _chosen(event["data"]["outcome"], _OUTCOME)
+    own.setdefault("at", event["common"]["@timestamp"])
+    own.setdefault("correction", False)
+    yield MESSAGE, "", {"doc_type": "feedback", "outcome": {**own, "joined": False, "superseded": False}}
 
 
 def performance_document(event: Fields, _: Context) -> Built:
@@ -230,24 +258,24 @@ def function_documents(event: Fields, _: Context) -> Built:
 
 def service_document(event: Fields, _: Context) -> Built:
     """A process's report on itself."""
-    if event["data"]["kind"] == "service":
-        yield PERFS, "", {**_chosen(event["data"], _REPORTED), "doc_type": "service"}
+    yield PERFS, "", {**_chosen(event["data"], _REPORTED), "doc_type": "service"}
 
 
 Builder = Callable[[Fields, Context], Built]
-BUILDERS: Final[tuple[Builder, ...]] = (
-    log_document,
-    message_document,
-    drift_document,
-    performance_document,
-    function_documents,
-    service_document,
-)
+BUILDERS: Final[Mapping[str, Sequence[Builder]]] = {
+    "log": (log_document,),
+    "prediction": (log_document, message_document, performance_document, function_documents),
+    "request": (log_document,),
+    "service": (service_document,),
+    "drift": (log_document, drift_document),
+    "feedback": (log_document, feedback_document),
+    "quality": (log_document, quality_document),
+}
+"""Kind of event → what makes its documents."""
 
 
 def _measured(data: Fields) -> bool:
-    answered = data["kind"] == "prediction" and data.get("status") == "ok"
-    return answered and bool(data.get("performance_metrics"))
+    return data.get("status") == "ok" and bool(data.get("performance_metrics"))
 
 
 def _chosen(data: Mapping[str, Any], names: Iterable[str]) -> Fields:
@@ -256,7 +284,9 @@ def _chosen(data: Mapping[str, Any], names: Iterable[str]) -> Fields:
 
 def _source(own: Fields, common: Fields, ending: bytes) -> bytes:
     """Return the document: its own fields, then the common ones, which win over others of their names."""
-    return _serialised({name: own[name] for name in own if name not in common})[:-1] + b"," + ending
+    for name in own.keys() & common.keys():
+        del own[name]
+    return _serialised(own)[:-1] + b"," + ending
 
 
 def _serialised(fields: Fields) -> bytes:

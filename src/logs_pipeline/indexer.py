@@ -52,6 +52,11 @@ class Job:
     def __post_init__(self) -> None:
         self.open = len(self.documents)
 
+    @property
+    def has_outcome(self) -> bool:
+        """Whether its last document is that of an outcome, to be joined with a prediction."""
+        return bool(self.documents) and bool(self.documents[-1].prediction)
+
     def refused(self, document: Document, fault: Fault) -> None:
         """Note that `document` can never be stored."""
         found = Failure(document.physical, document.id, fault.status, fault.type, fault.reason or fault.text)

@@ -13,8 +13,8 @@ from vigie.ledger.proof import LedgerError, verify
 from vigie.ledger.report import Report
 from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
-from vigie.telemetry.event import LedgerFigures
 from vigie.telemetry.flusher import TELEMETRY_THREAD
+from vigie.telemetry.ledger_figures import LedgerFigures
 from vigie.telemetry.stream import connect
 from vigie.telemetry.stream_keys import LEDGER_WATCH
 

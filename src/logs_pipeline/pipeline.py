@@ -28,11 +28,14 @@ from vigie.logs_pipeline.collector import MIN_IDLE_MS, Collector
 from vigie.logs_pipeline.dead_mirror import LetterMirror
 from vigie.logs_pipeline.drift_watch import DriftWatch
 from vigie.logs_pipeline.features import PresentFeatures
+from vigie.logs_pipeline.feedback_join import OutcomeJoiner
+from vigie.logs_pipeline.feedback_watch import FeedbackWatch
 from vigie.logs_pipeline.filter import Context
 from vigie.logs_pipeline.housekeeping import adopt, keep_house
 from vigie.logs_pipeline.indexer import Indexer
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.preparation import PipelineError, Preparation, StoppedError
+from vigie.logs_pipeline.quality_watch import QualityWatch
 from vigie.logs_pipeline.report import measure
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.logs_pipeline.worker import Worker
@@ -109,6 +112,7 @@ def run_once(
                 if mark:
                     problems = _drain(worker, mark[0].id, patience, stop)
             LetterMirror(worker.stream.client, settings.store).run(stop)
+            FeedbackWatch(settings).look(refresh=True)
             problems += filter(None, [bridges.problem])
         backlog = worker.stream.backlog()
     except StoppedError:
@@ -171,7 +175,7 @@ def run_continuously(
 
 @contextmanager
 def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Iterator[None]:
-    """Report on the worker, the ledger and drift while it runs."""
+    """Report on the worker, the ledger, drift and quality, and join outcomes, while it runs."""
     emitter = Emitter.start(settings, "pipeline")
     watch = LedgerWatch(settings, worker.guard)
     reports = ServiceReports(
@@ -182,12 +186,18 @@ def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Itera
         period_seconds=period_seconds,
     )
     drift_watch = DriftWatch(settings, worker.guard)
+    feedback_watch = FeedbackWatch(settings, worker.guard)
+    quality_watch = QualityWatch(settings, worker.guard)
     reports.start()
     watch.start()
     drift_watch.start()
+    feedback_watch.start()
+    quality_watch.start()
     try:
         yield
     finally:
+        quality_watch.stop()
+        feedback_watch.stop()
         drift_watch.stop()
         watch.stop()
         reports.stop()
@@ -221,7 +231,8 @@ def _worker(
             )
             indexer = Indexer(client, settings.store.url, stop, CircuitBreaker())
             collector = Collector(stream, epochs, consumer, min_idle_ms=min_idle_ms)
-            with Worker(stream, collector, indexer, context, stop) as worker:
+            joiner = OutcomeJoiner(client, settings.store.es_index_prefix)
+            with Worker(stream, collector, indexer, context, stop, joiner) as worker:
                 yield worker
                 leave_seconds = HOPELESS_SECONDS if worker.redis_away else LEAVE_SECONDS
         finally:

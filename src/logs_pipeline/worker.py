@@ -15,6 +15,7 @@ from loguru import logger
 
 from vigie.logs_pipeline.breaker import backoff
 from vigie.logs_pipeline.collector import BATCH, BATCH_BYTES, Collector, Delivery
+from vigie.logs_pipeline.feedback_join import OutcomeJoiner
 from vigie.logs_pipeline.filter import Context, Dropped, PoisonError, documents_of
 from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.indexer import Indexer, Job
@@ -24,11 +25,11 @@ from vigie.telemetry.pipeline_status import Counts, beat
 from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.stream import StreamEntry, Verdict
 
-THREADS: Final = 2
-"""Batches on their way into the store at once: one is filtered while the store takes the other."""
+THREADS: Final = 3
+"""Batches in hand at once: one is filtered or settled while the store takes two others."""
 MOST_IN_FLIGHT: Final = THREADS * BATCH
 """Entries in flight beyond which nothing is read."""
-MOST_BYTES_IN_FLIGHT: Final = THREADS * BATCH_BYTES
+MOST_BYTES_IN_FLIGHT: Final = 2 * BATCH_BYTES
 """The same in bytes of their events: what a worker holds in memory is bounded however large they are."""
 STOP_SECONDS: Final = 3.0
 """How long a batch may take to end after the stop; what is left is handed over to the other workers."""
@@ -44,11 +45,13 @@ class Worker:
         indexer: Indexer,
         context: Context,
         stop: threading.Event,
+        joiner: OutcomeJoiner,
     ) -> None:
         self.stream = stream
         self.collector = collector
         self.indexer = indexer
         self._context = context
+        self._joiner = joiner
         self._stop = stop
         self._batches: queue.Queue[Delivery] = queue.Queue()
         self._threads: list[threading.Thread] = []
@@ -158,7 +161,20 @@ class Worker:
                 except PoisonError as error:
                     verdicts.append(_dead(entry, str(error)))
         self._settle(verdicts)
+        outcomes = [job for job in jobs if job.has_outcome]
+        if outcomes:
+            jobs = [job for job in jobs if not job.has_outcome]
         self.indexer.index(jobs, self._settle)
+        if outcomes and not self._stop.is_set():  # after the predictions that they may belong to
+            self._join(outcomes)
+            self.indexer.index(outcomes, self._settle)
+
+    def _join(self, jobs: Sequence[Job]) -> None:
+        """Join the outcomes of `jobs` with predictions, by one request for all."""
+        documents = self._joiner.join([document for job in jobs for document in job.documents])
+        remaining = iter(documents)
+        for job in jobs:
+            job.documents = [next(remaining) for _ in job.documents]
 
     def _settle(self, verdicts: Sequence[Verdict]) -> None:
         """Settle, again and again while Redis is away: a settled event settles only once.

@@ -24,6 +24,9 @@ class DriftFigures(TypedDict, total=False):
     adjusted_p_value: Annotated[float, Doc("The same, adjusted for the number of features looked at")]
     reference_mean: Annotated[float, Doc("Mean in training; of a 0/1 feature the share of 1")]
     window_mean: Annotated[float, Doc("The same in the window")]
+    reference_share: Annotated[
+        float, Doc("Of the prediction: share of the positive class in the answers to the held-out rows")
+    ]
     rows: Annotated[int, Doc("Predictions in the window")]
     reference_rows: Annotated[int, Doc("Rows that it is compared with")]
     window: Annotated[int, Doc("1, 2, 3 … per model version: every prediction is in one window")]

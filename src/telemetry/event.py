@@ -10,9 +10,12 @@ import orjson
 from annotated_doc import Doc
 
 from vigie.telemetry.drift_figures import DriftFigures
+from vigie.telemetry.ledger_figures import LedgerFigures
+from vigie.telemetry.outcome import Outcome
 from vigie.telemetry.parsed_event import DEEPEST, nested_deeper
+from vigie.telemetry.quality_figures import QualityFigures
 
-Kind = Literal["prediction", "request", "log", "service", "drift"]
+Kind = Literal["prediction", "request", "log", "service", "drift", "feedback", "quality"]
 Status = Literal["ok", "refused", "shed", "failed"]
 ProfileReason = Literal["budget", "forced", "slow", "disabled", "batch"]
 
@@ -26,6 +29,10 @@ SERVICE: Final = "service"
 """Kind of a process's report on itself."""
 DRIFT: Final = "drift"
 """Kind of the verdict on one feature, or the prediction, of one window of predictions."""
+FEEDBACK: Final = "feedback"
+"""Kind of an outcome: the true label of a prediction, whose transaction id it has."""
+QUALITY: Final = "quality"
+"""Kind of the verdict on a model version's quality."""
 
 REJECTED_INPUT_BYTES = 4096
 """Most bytes of a refused request's body that its event keeps."""
@@ -107,22 +114,6 @@ class FieldError(TypedDict):
     reason: Annotated[str, Doc("What is wrong with it, in plain words")]
 
 
-class LedgerFigures(TypedDict):
-    """The ledger over all producers, in events; as `vigie verify` measures it."""
-
-    produced: Annotated[int, Doc("Events that producers numbered")]
-    indexed: Annotated[int, Doc("Events in the store")]
-    filtered: Annotated[int, Doc("Events that make no document, on purpose")]
-    dead: Annotated[int, Doc("Events refused for good")]
-    cleared: Annotated[int, Doc("Events cleared before they were indexed")]
-    expired: Annotated[int, Doc("Events whose index retention dropped")]
-    erased: Annotated[int, Doc("Events erased on request")]
-    removed: Annotated[int, Doc("Events whose index was removed by somebody else")]
-    pending: Annotated[int, Doc("Events on their way: in journals, in the stream, in flight")]
-    dropped: Annotated[int, Doc("Events dropped and declared")]
-    unaccounted: Annotated[int, Doc("Events missing or there twice, else problems; 0 when it balances")]
-
-
 class EventData(TypedDict, total=False):
     """Body of an event; a key that does not apply is absent. The journal sets `producer` and `number`."""
 
@@ -130,13 +121,14 @@ class EventData(TypedDict, total=False):
         Kind,
         Doc(
             "`prediction` (single, or a batch's row), `request` (other, the batch call too), `log`, "
-            "`service` (a process's report on itself, every 30 s), or `drift` (the verdict on one feature of "
-            "one window of predictions)"
+            "`service` (a process's report on itself, every 30 s), `drift` (the verdict on one feature of "
+            "one window of predictions), `feedback` (the true label of a prediction), or `quality` (whether "
+            "answers turn out right)"
         ),
     ]
     producer: Annotated[str, Doc("UUID of the process that made the event")]
     number: Annotated[int, Doc("1, 2, 3 … per producer")]
-    transaction_id: Annotated[str, Doc("UUID version 7 of the request, or of the row of a batch")]
+    transaction_id: Annotated[str, Doc("UUID version 7 of the request, the row, or the prediction spoken of")]
     correlation_id: Annotated[str, Doc("The client's own X-Request-ID or traceparent")]
     batch_id: Annotated[str, Doc("Transaction id of the batch a row came in")]
     subject_id: Annotated[str, Doc("The client's own name for who the record is about")]
@@ -194,6 +186,8 @@ class EventData(TypedDict, total=False):
     ]
     uptime_seconds: Annotated[float, Doc("Report: time since the process started")]
     drift: Annotated[DriftFigures, Doc("What was found of a feature in a window of predictions")]
+    outcome: Annotated[Outcome, Doc("The true label of a prediction")]
+    quality: Annotated[QualityFigures, Doc("How right the predictions of the last days were")]
     logger: Annotated[str, Doc("Name of the logger")]
     module: Annotated[str, Doc("Module that logged")]
     function: Annotated[str, Doc("Function that logged")]

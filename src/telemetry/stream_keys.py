@@ -55,6 +55,17 @@ DRIFT_TURN: Final = "api_logs:drift-turn"
 """There while one worker has the turn to judge windows of predictions."""
 
 
+FEEDBACK_TURN: Final = "api_logs:feedback-turn"
+"""There while one worker has the turn to join outcomes to their predictions."""
+FEEDBACK: Final = "api_logs:feedback"
+"""Hash of the one producer of all outcomes."""
+
+
+def outcome_key(transaction_id: str) -> str:
+    """The label that was recorded last for a prediction; it lives for two days, then the store is asked."""
+    return f"{PREFIX}outcome:{transaction_id}"
+
+
 def conclusions_key(watch: str, subject: str = "") -> str:
     """Hash of a watch over stored events (its producer), or of one subject of it: its cursor and more."""
     return f"{PREFIX}{watch}:{subject}" if subject else f"{PREFIX}{watch}"

@@ -16,7 +16,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
-from tests.servers import RedisServer, free_port, wait_for
+from tests.servers import RedisServer, StoreServer, free_port, wait_for
 
 from vigie.api.main import build, configuration
 from vigie.api.roles import ENDPOINTS
@@ -31,14 +31,15 @@ REQUEST_ERRORS = {"413", "415", "422", "500", "503", "504"}
 def live_url(
     redis_server: RedisServer, package_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The application behind a real server, in a thread of the test."""
+    """The application behind a real server, in a thread of the test, beside a store of its own."""
+    store = StoreServer.start(tmp_path_factory.mktemp("store"))
     own = load_settings(
         {
             "VIGIE_HOME": str(tmp_path_factory.mktemp("home")),
             "MODEL_PATH": str(package_path),
             "REDIS_PORT": str(redis_server.port),
             "API_PORT": str(free_port()),
-            "ES_PORT": "9",
+            "ES_PORT": str(store.port),
             "LOG_LEVEL": "CRITICAL",
             "BATCH_MAX_RECORDS": "20",
         },
@@ -53,6 +54,7 @@ def live_url(
     yield own.api.url
     server.should_exit = True
     thread.join(20)
+    store.stop()
     assert not thread.is_alive()
 
 

@@ -21,7 +21,7 @@ from vigie.dashboards.specification import Specification, load_specification
 from vigie.indices.mappings import DEAD, INDICES, MESSAGE, index_mappings
 from vigie.indices.routing import Epoch, letters_index
 from vigie.logs_pipeline.dead_mirror import document
-from vigie.logs_pipeline.filter import Context, documents_of
+from vigie.logs_pipeline.filter import Context, Document, documents_of
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
 from vigie.settings import load_settings
@@ -61,7 +61,7 @@ def seeded(store_server: StoreProxy, schema: FeatureSchema) -> Iterator[Seeded]:
     with Elasticsearch(store_server.url, request_timeout=60) as client:
         list(Provisioner(client, settings.store).run(schema, START))
         actions = [
-            {"_op_type": "create", "_index": one.physical, "_id": one.id, "_source": orjson.loads(one.source)}
+            {"_op_type": "create", "_index": one.physical, "_id": one.id, "_source": source_of(one, event)}
             for event in events
             for one in documents_of(entry_of(event), epoch, context)
         ]
@@ -81,6 +81,13 @@ def seeded(store_server: StoreProxy, schema: FeatureSchema) -> Iterator[Seeded]:
         yield Seeded(client, prefix, [*events, *(as_event(*one) for one in letters)])
 
 
+def source_of(document: Document, event: Event) -> Event:
+    """Return the document's fields, of an outcome those that it has once it is joined with its prediction."""
+    source: Event = orjson.loads(document.source)
+    return {**source, **event.get("joined", {})} if document.index == MESSAGE else source
+
+
 def entry_of(event: Event) -> StreamEntry:
     """Return the event as it is read from the stream."""
-    return StreamEntry("1-1", event["data"]["producer"], event["data"]["number"], orjson.dumps(event))
+    sent = {name: value for name, value in event.items() if name != "joined"}
+    return StreamEntry("1-1", event["data"]["producer"], event["data"]["number"], orjson.dumps(sent))

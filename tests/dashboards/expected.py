@@ -325,6 +325,135 @@ def spread(name: str) -> Callable[[Asked], Table]:
     )
 
 
+def quality_verdicts(asked: Asked) -> Table:
+    """By verdict, then by words, the most frequent first."""
+    table: Table = {}
+    groups = grouped(asked.kind("quality"), lambda one: [one["data"]["quality"]["verdict"]])
+    for verdict in sorted(groups):
+        by_words = grouped(groups[verdict], lambda one: [one["data"]["quality"]["conclusion"]])
+        for (words,) in counted(by_words, 10):
+            figures = [one["data"]["quality"] for one in by_words[words]]
+            table[verdict, words] = {
+                "verdicts": len(figures),
+                "realised": mean(found(figures, "accuracy")),
+                "expected": mean(found(figures, "expected_accuracy")),
+                "training": mean(found(figures, "training_accuracy")),
+                "outcomes": largest(found(figures, "outcomes")),
+            }
+    return table
+
+
+def found(figures: Iterable[Mapping[str, Any]], name: str) -> list[float]:
+    """Values of a figure, where it is there."""
+    return [one[name] for one in figures if name in one]
+
+
+def of_quality(**names: str) -> Callable[[Asked], Table]:
+    """Means of figures of the verdicts on quality over time."""
+    return lambda asked: asked.by_time(
+        asked.kind("quality"),
+        lambda e: {
+            metric: mean(found([one["data"]["quality"] for one in e], name)) for metric, name in names.items()
+        },
+    )
+
+
+def outcomes(asked: Asked) -> list[Event]:
+    """Outcomes that are joined and stand."""
+    feedback = asked.kind("feedback")
+    return [
+        one
+        for one in feedback
+        if one["joined"]["outcome"]["joined"] and not one["joined"]["outcome"]["superseded"]
+    ]
+
+
+def right(events: list[Event]) -> float | None:
+    """Part of the outcomes that were foretold rightly."""
+    return share(one["joined"]["outcome"]["correct"] for one in events)
+
+
+def lags(events: list[Event]) -> list[float]:
+    """How late the outcomes are."""
+    return [one["joined"]["outcome"]["lag_ms"] for one in events]
+
+
+def accuracy_by_prediction_time(asked: Asked) -> Table:
+    """By day from the first prediction to the last, the days without any too."""
+    assert asked.interval_seconds is not None
+    step = asked.interval_seconds * 1000
+    groups = grouped(
+        outcomes(asked),
+        lambda one: [
+            milliseconds(datetime.fromisoformat(one["joined"]["outcome"]["predicted_at"])) // step * step
+        ],
+    )
+    days = range(min(groups), max(groups) + 1, step) if groups else ()
+    return {(day,): {"accuracy": right(groups.get(day, []))} for day in days}
+
+
+def accuracy_by_version(asked: Asked) -> Table:
+    """By version."""
+    groups = grouped(outcomes(asked), lambda one: [one["joined"]["model"]["version"]])
+    return {
+        (version,): {"outcomes": len(events), "accuracy": right(events), "lag": mean(lags(events))}
+        for version, events in sorted(groups.items())
+    }
+
+
+def verdicts_of(asked: Asked) -> dict[str, list[Mapping[str, Any]]]:
+    """Figures of drift by feature, the largest PSI first."""
+    groups = grouped(asked.kind("drift"), lambda one: [one["data"]["drift"]["feature"]])
+    figures = {name: [one["data"]["drift"] for one in events] for name, events in groups.items()}
+    order = sorted(figures, key=lambda name: (-max(one["psi"] for one in figures[name]), name))
+    return {name: figures[name] for name in order}
+
+
+def drift_verdicts(asked: Asked) -> Table:
+    """By feature."""
+    return {
+        (name,): {
+            "windows": len(figures),
+            "verdicts": sum(one["verdict"] == "drift" for one in figures),
+            "alarms": sum(one["alarm"] for one in figures),
+            "psi": largest(found(figures, "psi")),
+            "p": min(found(figures, "p_value")),
+            "training": mean(found(figures, "reference_mean")),
+            "now": mean(found(figures, "window_mean")),
+        }
+        for name, figures in verdicts_of(asked).items()
+    }
+
+
+def drift_over_time(asked: Asked) -> Table:
+    """PSI over time of the features with a verdict, where there is one."""
+    table: Table = {}
+    drifted = [one for one in asked.kind("drift") if one["data"]["drift"]["verdict"] == "drift"]
+    for name, own in sorted(grouped(drifted, lambda one: [one["data"]["drift"]["feature"]]).items()):
+        over_time = asked.by_time(
+            own, lambda e: {"psi": largest(found([one["data"]["drift"] for one in e], "psi"))}
+        )
+        table |= {(start, name): values for (start,), values in over_time.items()}
+    return table
+
+
+def beside_training(
+    asked: Asked,
+    name: str,
+    now: Callable[[list[Event]], Number],
+    *,
+    metric: str,
+    figure: str = "reference_mean",
+) -> Table:
+    """A figure of the answered predictions over time, beside what drift says of training."""
+    drift = [one for one in asked.kind("drift") if one["data"]["drift"]["feature"] == name]
+    known = asked.by_time(
+        drift, lambda e: {"training": mean(found([one["data"]["drift"] for one in e], figure))}
+    )
+    answered = asked.by_time(asked.answered, lambda e: {metric: now(e)})
+    return {key: {**answered[key], **known[key]} for key in answered}
+
+
 EXPECTED: dict[str, Callable[[Asked], Table]] = {
     "predictions_answered": lambda asked: one(predictions=len(asked.answered)),
     "positive_share": lambda asked: one(share=share(label(event) == "YES" for event in asked.answered)),
@@ -392,9 +521,35 @@ EXPECTED: dict[str, Callable[[Asked], Table]] = {
         asked.answered, lambda e: {"maximum": largest(metric(e, "memory_delta_mb"))}
     ),
     "costly_functions": costly_functions,
-    "predicted_share": lambda asked: asked.by_time(
-        asked.answered, lambda e: {"share": share(label(event) == "YES" for event in e)}
+    "predicted_share": lambda asked: beside_training(
+        asked,
+        "prediction",
+        lambda e: share(label(event) == "YES" for event in e),
+        metric="share",
+        figure="reference_share",
     ),
+    "mean_probability": lambda asked: beside_training(
+        asked,
+        "prediction",
+        lambda e: mean(event["data"]["result"]["probability"] for event in e),
+        metric="mean",
+    ),
+    "quality_verdicts": quality_verdicts,
+    "realised_and_expected": of_quality(
+        realised="accuracy",
+        low="accuracy_low",
+        high="accuracy_high",
+        expected="expected_accuracy",
+        training="training_accuracy",
+    ),
+    "accuracy_by_prediction_time": accuracy_by_prediction_time,
+    "accuracy_by_version": accuracy_by_version,
+    "outcome_coverage": of_quality(coverage="coverage"),
+    "outcome_lag": lambda asked: asked.by_time(
+        outcomes(asked), lambda e: {f"p{p}": percentile(lags(e), p) for p in (50, 95)}
+    ),
+    "drift_verdicts": drift_verdicts,
+    "drift_over_time": drift_over_time,
     "probability_distribution": lambda asked: by_range(
         asked.answered,
         lambda event: event["data"]["result"]["probability"],
@@ -412,8 +567,11 @@ EXPECTED: dict[str, Callable[[Asked], Table]] = {
         lambda event: event["data"]["input_data"]["AGE"],
         [float(age) for age in range(0, 120, 10)],
     ),
-    "mean_age": lambda asked: asked.by_time(
-        asked.answered, lambda e: {"mean": mean(event["data"]["input_data"]["AGE"] for event in e)}
+    "mean_age": lambda asked: beside_training(
+        asked,
+        "AGE",
+        lambda e: mean(event["data"]["input_data"]["AGE"] for event in e),
+        metric="mean",
     ),
     "largest_backlog": lambda asked: one(maximum=largest(of(asked.pipeline, "backlog"))),
     "largest_lag": lambda asked: one(maximum=largest(of(asked.pipeline, "lag_ms"))),
@@ -454,9 +612,11 @@ def expected_answers(schema: FeatureSchema) -> dict[str, Callable[[Asked], Table
     """Return the right answer of every panel of the reference model."""
 
     def share_of(name: str) -> Callable[[Asked], Table]:
-        return lambda asked: asked.by_time(
-            asked.answered,
-            lambda e: {"share": mean(event["data"]["input_data"][name] for event in e)},
+        return lambda asked: beside_training(
+            asked,
+            name,
+            lambda e: mean(event["data"]["input_data"][name] for event in e),
+            metric="share",
         )
 
     binary = [name for name in schema.names if name != "AGE"]

@@ -33,10 +33,18 @@ PRODUCERS = {
 }
 
 
+OF_WATCHES = {
+    name: f"d0000000-0000-4000-8000-00000000000{number}"
+    for number, name in enumerate(("feedback", "drift", "quality"))
+}
+"""Producers of what is not said by a process of its own."""
+
+
 def seeded_events(schema: FeatureSchema) -> list[Event]:
     """Return the events, as they are in the stream, with some before and after the two days."""
     source = Source(schema)
-    return [*source.requests(), *source.batches(), *source.logs(), *source.reports()]
+    told = [*source.outcomes(), *source.drift(), *source.quality()]
+    return [*source.requests(), *source.batches(), *source.logs(), *source.reports(), *told]
 
 
 def seeded_letters(schema: FeatureSchema) -> list[tuple[DeadLetter, LetterState]]:
@@ -51,6 +59,11 @@ def as_event(letter: DeadLetter, state: LetterState) -> Event:
     return {"timestamp": letter.last_at, "data": data}
 
 
+def written(moment: datetime) -> str:
+    """Return a time as events have it."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def when(event: Event) -> datetime:
     """Return the event's time."""
     return datetime.fromisoformat(event["timestamp"])
@@ -63,6 +76,7 @@ class Source:
         self._schema = schema
         self._random = random.Random(20261117)
         self._observed = random.Random(20261118)
+        self._judged = random.Random(20261119)
         self._numbers: dict[str, int] = {}
 
     def requests(self) -> Iterator[Event]:
@@ -125,6 +139,81 @@ class Source:
                             "lag_ms": round(self._random.uniform(0, 5000), 3),
                         }  # fmt: skip
                     yield self._event(moment, service, data, "a report", producer)
+
+    def outcomes(self) -> Iterator[Event]:
+        """Outcomes, most of them joined with their prediction, of which `joined` has what the document gets."""
+        for number in range(160):
+            moment = START + timedelta(hours=self._judged.triangular(-6, 24 * DAYS + 6, 30))
+            predicted = moment - timedelta(hours=self._judged.expovariate(1 / 30))
+            position, right = int(self._judged.random() < 0.8), self._judged.random() < 0.85
+            label = self._schema.target.classes[position]
+            outcome = {"label": label, "position": position, "at": written(moment), "correction": False}
+            known: Event = {"joined": self._judged.random() < 0.9, "superseded": self._judged.random() < 0.1}
+            event = self._event(
+                moment,
+                "api",
+                {
+                    "kind": "feedback",
+                    "transaction_id": f"01900000-0000-7000-8000-{number:012x}",
+                    "outcome": outcome,
+                },
+                "an outcome",
+                OF_WATCHES["feedback"],
+            )
+            event["joined"] = {"outcome": {**outcome, **known}}
+            if known["joined"]:
+                lag_ms = (moment - predicted).total_seconds() * 1000
+                known |= {"correct": right, "lag_ms": lag_ms, "predicted_at": written(predicted)}
+                model = {"name": self._schema.name, "version": self._judged.choice(["1.0.0", "1.1.0"])}
+                event["joined"] = {"outcome": {**outcome, **known}, "model": model}
+            yield event
+
+    def drift(self) -> Iterator[Event]:
+        """Verdicts on windows, each on every input and the prediction, most in the hour of the reports."""
+        for window in range(24):
+            moment = START + timedelta(hours=self._judged.triangular(-3, 24 * DAYS + 3, 30.5))
+            for position, name in enumerate([*self._schema.names, "prediction"]):
+                drifted = self._judged.random() < 0.1 + 0.02 * position
+                figures: Event = {
+                    "feature": name,
+                    "compared": "prediction" if name == "prediction" else "input",
+                    "verdict": "drift" if drifted else "stable",
+                    "alarm": drifted and self._judged.random() < 0.5,
+                    "psi": round(self._judged.expovariate(20) + position / 1000, 5),
+                    "p_value": self._judged.random(),
+                    "window": window,
+                    "reference_mean": 0.4 + position / 100,
+                    "window_mean": round(0.4 + self._judged.random() / 2, 5),
+                }
+                if name == "prediction":
+                    figures["reference_share"] = 0.875
+                yield self._event(
+                    moment, "api", {"kind": "drift", "drift": figures}, "a verdict", OF_WATCHES["drift"]
+                )
+
+    def quality(self) -> Iterator[Event]:
+        """Verdicts on quality; the first ones before there was any outcome."""
+        words = [
+            ("fine", "as promised"),
+            ("concept drift", "outcomes changed"),
+            ("inputs drifted", "AGE drifted"),
+        ]
+        for number in range(60):
+            moment = START + timedelta(hours=28, minutes=10 * number)
+            verdict, conclusion = ("not enough", "too few") if number < 4 else self._judged.choice(words)
+            figures: Event = {
+                "verdict": verdict, "conclusion": conclusion, "outcomes": 10 * number, "training_accuracy": 0.925,
+                "coverage": round(self._judged.random(), 4),
+            }  # fmt: skip
+            if number:
+                realised = round(0.8 + self._judged.random() / 10, 4)
+                figures |= {
+                    "accuracy": realised, "accuracy_low": realised - 0.03, "accuracy_high": realised + 0.02,
+                    "expected_accuracy": round(0.9 + self._judged.random() / 20, 4),
+                }  # fmt: skip
+            yield self._event(
+                moment, "api", {"kind": "quality", "quality": figures}, "a verdict", OF_WATCHES["quality"]
+            )
 
     def letters(self) -> Iterator[tuple[DeadLetter, LetterState]]:
         """Dead letters, most of them in the hour of the reports, and what became of each."""
@@ -248,7 +337,7 @@ class Source:
         producer = producer or self._random.choice(PRODUCERS[service])
         number = self._numbers[producer] = self._numbers.get(producer, 0) + 1
         return {
-            "timestamp": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "timestamp": written(moment),
             "level": "INFO",
             "message": message,
             "data": {"producer": producer, "number": number, **data},

@@ -71,7 +71,7 @@ def test_ids_are_stable_and_of_the_form_kibana_takes(rules: AlertRules) -> None:
     """A second provisioning meets its own rules; another prefix never does."""
     made = [rule.id for rule in kibana_rules(rules, CONNECTOR)]
     assert made == [rule.id for rule in kibana_rules(rules, "another connector")]
-    assert len(set(made)) == 15
+    assert len(set(made)) == 17
     assert {uuid.UUID(key).version for key in made} == {4}
     assert not set(made) & {rule.id for rule in kibana_rules(rules, CONNECTOR, "b-")}
     assert rule_id("latency_warning") in made
@@ -323,6 +323,23 @@ def test_a_dead_letter_fires(evaluating: Evaluating) -> None:
     assert evaluating.firing("dead_letters") == {"query matched": 1}
 
 
+def judged(age: float, kind: str, *, alarm: bool) -> tuple[str, float, dict[str, Any]]:
+    """A verdict on drift or quality."""
+    return "ml-api-message", age, {"doc_type": kind, kind: {"alarm": alarm}}
+
+
+@pytest.mark.parametrize(("kind", "minutes"), [("drift", 60), ("quality", 15)])
+def test_an_alarm_of_the_model_fires(evaluating: Evaluating, kind: str, minutes: int) -> None:
+    """A verdict with an alarm fires while it is new; one without, and one on something else, do not."""
+    other = {"drift": "quality", "quality": "drift"}[kind]
+    calm = [judged(20, kind, alarm=False), judged(60 * minutes + 1, kind, alarm=True)]
+    evaluating.fill([*calm, judged(20, other, alarm=True)])
+    assert evaluating.firing(kind) == {}
+    assert evaluating.firing(other) == {"query matched": 1}
+    evaluating.fill([*calm, judged(20, kind, alarm=True)])
+    assert evaluating.firing(kind) == {"query matched": 1}
+
+
 def test_an_alerts_document_fits_its_index(evaluating: Evaluating) -> None:
     """What the connector writes, its variables filled in as text, is found by number and by word."""
     written = 0
@@ -341,7 +358,7 @@ def test_an_alerts_document_fits_its_index(evaluating: Evaluating) -> None:
             written += 1
     name = f"{evaluating.prefix}{ALERTS}"
     evaluating.client.indices.refresh(index=name)
-    assert evaluating.client.count(index=name)["count"] == written == 30
+    assert evaluating.client.count(index=name)["count"] == written == 34
     filters = [
         {"range": {"value": {"gte": 123}}},
         {"term": {"severity": "critical"}},

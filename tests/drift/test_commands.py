@@ -127,20 +127,20 @@ def test_a_period_that_is_none_is_refused(
 ) -> None:
     """The message says how to write it."""
     with pytest.raises(PeriodError, match=expected):
-        commands._period(last, since, until)
+        commands.chosen_period(last, since, until)
 
 
 def test_a_period_is_read(settings: Settings) -> None:
     """Times without a zone are UTC; a length ends at the time given."""
     end = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    by_length = commands._period("90m", None, "2026-11-20T12:00:00")
+    by_length = commands.chosen_period("90m", None, "2026-11-20T12:00:00")
     assert by_length is not None
     assert (by_length.since, by_length.until) == (end - timedelta(minutes=90), end)
-    by_times = commands._period(None, "2026-11-20T13:00:00+02:00", "2026-11-20T12:00:00Z")
+    by_times = commands.chosen_period(None, "2026-11-20T13:00:00+02:00", "2026-11-20T12:00:00Z")
     assert by_times is not None
     assert by_times.until - by_times.since == timedelta(hours=1)
     assert by_times.before.until == by_times.since
-    assert commands._period(None, None, None) is None
+    assert commands.chosen_period(None, None, None) is None
 
 
 class Page(HTMLParser):

@@ -53,6 +53,13 @@ PREDICTIONS: Final = Metric(
     "Predictions answered, rows of batches included, by the class given and the model's version",
     ("label", "model_version"),
 )
+FEEDBACK: Final = Metric(
+    "vigie_feedback",
+    "counter",
+    "Outcomes that POST /feedback was sent, by what became of them; conflict, unknown and invalid are not "
+    "recorded",
+    ("status",),
+)
 BATCH_ROWS: Final = Metric(
     "vigie_batch_rows", "counter", "Rows of POST /predict/batch that were answered or refused"
 )
@@ -163,9 +170,10 @@ LEDGER_MEASURED: Final = Metric(
 )
 
 METRICS: Final = (
-    REQUESTS, REQUEST_DURATION, PREDICTIONS, BATCH_ROWS, INFERENCE_DURATION, INFERENCE_ROWS, QUEUE_DURATION,
-    QUEUE_FULL, PROFILES, PROFILE_BALANCE, OBSERVER, EVENTS, EVENTS_DROPPED, EVENTS_REFUSED, BACKLOG,
-    JOURNAL_BYTES, ACCEPTING, WORKERS, CPU, RESIDENT, OPEN_FILES, STARTED, BUILD, REDIS_UP, PIPELINE_BACKLOG,
-    PIPELINE_LAG, PIPELINE_EVENTS, PIPELINE_LETTERS, PIPELINE_WORKERS, LEDGER_UNACCOUNTED, LEDGER_MEASURED,
+    REQUESTS, REQUEST_DURATION, PREDICTIONS, FEEDBACK, BATCH_ROWS, INFERENCE_DURATION, INFERENCE_ROWS,
+    QUEUE_DURATION, QUEUE_FULL, PROFILES, PROFILE_BALANCE, OBSERVER, EVENTS, EVENTS_DROPPED, EVENTS_REFUSED,
+    BACKLOG, JOURNAL_BYTES, ACCEPTING, WORKERS, CPU, RESIDENT, OPEN_FILES, STARTED, BUILD, REDIS_UP,
+    PIPELINE_BACKLOG, PIPELINE_LAG, PIPELINE_EVENTS, PIPELINE_LETTERS, PIPELINE_WORKERS, LEDGER_UNACCOUNTED,
+    LEDGER_MEASURED,
 )  # fmt: skip
 """All of them, in the order in which they are shown."""

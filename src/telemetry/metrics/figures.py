@@ -70,6 +70,11 @@ class Figures:
         with self._lock:
             self._batch_rows[0] += rows
 
+    def feedback(self, status: str, count: int) -> None:
+        """Count outcomes by what became of them."""
+        with self._lock:
+            self._cells(catalogue.FEEDBACK, status)[0] += count
+
     def inference(
         self, rows: int, duration_ms: float, profiled: bool, reason: str, waits: Iterable[tuple[float, int]]
     ) -> None:

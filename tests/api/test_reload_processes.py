@@ -103,8 +103,7 @@ nohup = {nohup}
 pid, terminal = pty.fork()
 if pid == 0:
     from vigie.api.hangup import Hangup, lives_by_terminal
-    if nohup:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
     meaning = Hangup(lambda: os._exit(3), lambda: os._exit(7), lives_by_terminal=lives_by_terminal())
     signal.signal(signal.SIGHUP, lambda *_: meaning())
     os.write(1, b"ready")

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,9 +31,12 @@ from vigie.telemetry.stream import Stream
 
 NO_EVENTS: Final = [sys.executable, str(Path(__file__).parent / "no_events.py")]
 """Command of an API that makes no events."""
-STRAYS: Final = 200
-"""Events that may come while an API makes none: reports, and answers that the last load did not wait for."""
+STRAYS: Final = 20
+"""Events that may come while an API makes none: the reports of all that run."""
 DRAIN_SECONDS: Final = 600.0
+RESTING_SECONDS: Final = 0.3
+"""Time without a new event after which no more are on their way: journals are shipped every 20 ms."""
+RESTING_LOOKS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,21 @@ class Installation:
         return replace(one, after=self._demand_none)
 
     def wait_for(self, events: int) -> None:
-        """Put `events` on the account and return once the stream has all that are on it."""
+        """Put `events` on the account and return once the stream has all that are on it, and grows no more.
+
+        The load ends with requests on their way, whose answers it does not count: their events come too.
+        """
         self.answered += events
         until(lambda: self.written() >= self.answered, "the events of what was answered", DRAIN_SECONDS)
+        until(self._rests, "the stream to rest", DRAIN_SECONDS)
+
+    def _rests(self) -> bool:
         self._seen = self.written()
+        for _ in range(RESTING_LOOKS):
+            time.sleep(RESTING_SECONDS / RESTING_LOOKS)
+            if self.written() != self._seen:
+                return False
+        return True
 
     def written(self) -> int:
         """Return how many events were ever written to the stream."""

@@ -22,7 +22,7 @@ class NoEvents(Recorder):
     def record(self, exchange: Exchange, status_code: int) -> None:
         """Make no event of this exchange."""
 
-    def record_all(self, answered: Iterable[tuple[Exchange, int]]) -> None:
+    def record_all(self, answered: Iterable[tuple[Exchange, int]], began: int | None = None) -> None:
         """Make no event of these exchanges."""
 
 

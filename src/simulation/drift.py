@@ -1,4 +1,7 @@
-"""Drift to be simulated: numbers are moved, shares are raised or lowered, at once or little by little."""
+"""Drift to be simulated: numbers are moved, shares are raised or lowered, at once or little by little.
+
+Or the concept drifts: outcomes change, and inputs do not.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,8 @@ class Drift:
     """Rows before it begins."""
     gradual: int = 0
     """Rows over which it grows to its whole size; 0: at once."""
+    concept: float = 0.0
+    """Share of the outcomes that turn into another class."""
 
     def part(self, row: int) -> float:
         """Return how much of the shift the row of that number has, 0 to 1."""
@@ -92,6 +97,20 @@ def drifting(rows: Iterator[Row], source: Source, drift: Drift, seed: int) -> It
             continue
         changed = {name: move(row.record[name], part, chance) for name, move in moves}
         yield replace(row, record={**row.record, **changed})
+
+
+def turning(rows: Iterator[Row], classes: Sequence[str], drift: Drift, seed: int) -> Iterator[Row]:
+    """Yield `rows`, a part of the outcomes turned into another class, evenly; inputs stay as they are."""
+    if not drift.concept:
+        yield from rows
+        return
+    chance = random.Random(f"concept {seed}")
+    for number, row in enumerate(rows):
+        turned = chance.random() < drift.concept * drift.part(number)
+        if turned and row.label is not None:
+            yield replace(row, label=chance.choice([one for one in classes if one != row.label]))
+        else:
+            yield row
 
 
 def _move(shift: Shift, sample: Sequence[Record]) -> Move:

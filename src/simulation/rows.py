@@ -6,7 +6,7 @@ import csv
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ class Row:
     record: Record
     number: int | None = None
     label: str | None = None
+    known_after_seconds: float | None = None
+    """How long after the answer its outcome is told; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,25 @@ class Source:
     """Seed → rows without end; the same seed gives the same rows."""
 
 
-def source_for(schema: FeatureSchema, settings: Settings) -> Source:
+def source_for(schema: FeatureSchema, settings: Settings, *, with_outcomes: bool = False) -> Source:
     """Return the source of rows for the model of this `schema`.
 
     A model trained on its simulated cohort gets draws from that, class by class. One trained on data gets
-    draws from its package's reference profile, where the package is on this machine, each feature by itself.
-    Any other gets values evenly spread over the schema's ranges.
+    draws from its package's reference profile, where the package is on this machine, each feature by itself;
+    or, where outcomes are wanted, its held-out rows again and again. Any other gets values evenly spread over
+    the schema's ranges. Raises SimulationError when outcomes are wanted that nobody knows.
     """
     package = _package_of(schema, settings)
     if schema.simulation is not None and (package is None or read_manifest(package).simulated):
         return Source("the simulated cohort", partial(cohort_rows, schema))
+    if with_outcomes:
+        held_out = [] if package is None else held_out_rows(schema, package)
+        if not held_out:
+            raise SimulationError(
+                "--feedback: outcomes are known of a simulated cohort, and of the held-out rows of a known "
+                f"data set; {schema.name} has neither on this machine"
+            )
+        return Source("the held-out rows", partial(repeated_rows, held_out))
     if package is not None:
         reference = read_reference(package)
         return Source("the reference profile", partial(profile_rows, schema, reference))
@@ -162,6 +173,13 @@ def held_out_rows(schema: FeatureSchema, package: Path) -> list[Row]:
             )
             for number, line in enumerate(csv.DictReader(opened))
         ]
+
+
+def repeated_rows(rows: Sequence[Row], seed: int) -> Iterator[Row]:
+    """Yield the rows without end, in another order each time."""
+    chance = random.Random(f"rows {seed}")
+    while True:
+        yield from chance.sample(rows, len(rows))
 
 
 def _parsed(feature: Feature, text: str) -> Value:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
+from vigie.simulation.outcome_tally import OutcomeTally
 from vigie.simulation.requests import Kind
 
 NO_ANSWER: Final = 0
@@ -92,10 +93,17 @@ class Tally:
 
 
 class LiveText:
-    """The live line: rate since the last look, counts, latencies of the newest answers."""
+    """The live line: rate since the last look, counts, latencies of the newest answers, outcomes taken of
+    those that are or will be sent."""
 
-    def __init__(self, tally: Tally, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        clock: Callable[[], float] = time.monotonic,
+        outcomes: OutcomeTally | None = None,
+    ) -> None:
         self._tally = tally
+        self._outcomes = outcomes
         self._clock = clock
         self._seen, self._seen_at = tally.sent, clock()
 
@@ -107,8 +115,13 @@ class LiveText:
         median, high = percentiles(tally.recent(), (50, 95))
         return (
             f"{rate:,.0f}/s  answered {tally.answered:,}  refused {tally.refused:,}  "
-            f"failed {tally.failed:,}  p50 {shown(median)}  p95 {shown(high)} ms"
+            f"failed {tally.failed:,}  p50 {shown(median)}  p95 {shown(high)} ms{self._outcomes_said()}"
         )
+
+    def _outcomes_said(self) -> str:
+        if self._outcomes is None:
+            return ""
+        return f"  outcomes {self._outcomes.taken:,}/{self._outcomes.sent + self._outcomes.waiting:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class Summary:
     offered_per_second: float
     source: str
     seed: int
+    outcomes: OutcomeTally | None = None
 
     def as_table(self) -> Table:
         """Return one row per kind of request; latencies in milliseconds from the moment they were due."""
@@ -148,6 +162,8 @@ class Summary:
             )
         if tally.failed:
             yield f"{tally.failed:,} failed: {self._failures()}"
+        if self.outcomes is not None:
+            yield from self.outcomes.lines()
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as JSON."""
@@ -166,6 +182,7 @@ class Summary:
             "late": tally.late,
             "statuses": {str(status or "none"): tally.statuses[status] for status in sorted(tally.statuses)},
             "kinds": {kind: self._kind(one) for kind, one in sorted(tally.kinds.items())},
+            **({} if self.outcomes is None else {"outcomes": self.outcomes.as_dict()}),
         }
 
     @property

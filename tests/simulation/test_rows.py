@@ -18,6 +18,7 @@ from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import Settings
 from vigie.simulation.rows import (
     Row,
+    SimulationError,
     cohort_rows,
     held_out_rows,
     profile_rows,
@@ -103,6 +104,26 @@ def test_the_source_is_what_the_model_was_trained_on(
         source = source_for(one, settings_for(MODEL_PATH=package))
         assert source.name == name
         one.request_model.model_validate(next(source.rows(1)).record)
+
+
+def test_where_outcomes_are_wanted_they_are_known(
+    schema: FeatureSchema, package_path: Path, tmp_path: Path, settings_for: Callable[..., Settings]
+) -> None:
+    """The cohort's, or those of a known data set's held-out rows; any other model is refused in words."""
+    assert source_for(schema, settings_for(), with_outcomes=True).name == "the simulated cohort"
+    example = load_schema(EXAMPLE)
+    with pytest.raises(SimulationError, match=r"--feedback: .* breast_cancer has neither on this machine"):
+        source_for(example, settings_for(MODEL_PATH=package_path), with_outcomes=True)
+    shutil.copy(package_path / MANIFEST, tmp_path)
+    shutil.copy(EXAMPLE / "schema.yaml", tmp_path)
+    header = ",".join([*example.names, example.target.name])
+    lines = [",".join([number, *["0.5"] * (len(example.names) - 1), "benign"]) for number in ("0.1", "0.2")]
+    (tmp_path / "holdout.csv").write_text("\n".join([header, *lines]) + "\n")
+    source = source_for(example, settings_for(MODEL_PATH=tmp_path), with_outcomes=True)
+    drawn = some(source.rows(1), 4)
+    assert source.name == "the held-out rows"
+    assert sorted(row.number for row in drawn) == [0, 0, 1, 1]  # type: ignore[type-var]
+    assert {row.label for row in drawn} == {"benign"}
 
 
 def test_held_out_rows_come_in_order(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vigie.simulation.outcome_tally import OutcomeTally
 from vigie.simulation.tally import NO_ANSWER, LiveText, Summary, Tally
 
 
@@ -15,6 +16,20 @@ def test_the_live_line_tells_the_rate_since_the_last_look() -> None:
     assert line() == "50/s  answered 101  refused 0  failed 0  p50 51.0  p95 96.0 ms"
     tally.count("bad", 422, 0.2)
     assert line().startswith("2/s  answered 101  refused 1 ")
+
+
+def test_outcomes_are_in_line_and_summary() -> None:
+    """Those taken of those that are or will be sent; without feedback nothing is said of any."""
+    outcomes = OutcomeTally(waiting=30)
+    outcomes.statuses.update({"recorded": 1200, "kept": 11, "conflict": 1})
+    assert LiveText(Tally(), outcomes=outcomes)().endswith("p95 – ms  outcomes 1,211/1,242")
+    summary = Summary(Tally(), 2.0, 3, "the cohort", 7, outcomes)
+    assert list(summary.lines())[2:] == [
+        "1,212 outcomes sent, 1,211 taken (1 conflict, 11 kept, 1,200 recorded)",
+        "30 outcomes were not sent: they were not due when it ended",
+    ]
+    assert summary.as_dict()["outcomes"] == outcomes.as_dict()
+    assert "outcomes" not in Summary(Tally(), 2.0, 3, "the cohort", 7).as_dict()
 
 
 def test_the_summary_says_what_failed_and_what_was_late() -> None:

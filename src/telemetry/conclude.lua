@@ -13,10 +13,12 @@ local count = #ARGV - first + 1
 local totals = redis.call('HMGET', TOTALS, 'written', 'settled')
 if tonumber(totals[1] or '0') - tonumber(totals[2] or '0') + count > bound then return 'full' end
 
+-- Each start of Redis has a producer of its own, as in record_outcomes.lua: no number is given twice.
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local producer = redis.call('HGET', WATCH, 'producer')
-if not producer then
+if not producer or redis.call('HGET', WATCH, 'run') ~= run then
   producer = ARGV[3]
-  redis.call('HSET', WATCH, 'producer', producer)
+  redis.call('HSET', WATCH, 'producer', producer, 'run', run)
 end
 local head = prefix .. 'producer:' .. producer
 if redis.call('SISMEMBER', PRODUCERS, producer) == 0 then

@@ -9,13 +9,17 @@ local prefix, bound, now, seconds = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumbe
 local totals = redis.call('HMGET', TOTALS, 'written', 'settled')
 if tonumber(totals[1] or '0') - tonumber(totals[2] or '0') + (#ARGV - 5) / 5 > bound then return {'full'} end
 
-local producer = redis.call('HGET', OWN, 'producer') or ARGV[3]
+-- A Redis that starts again may have lost its last second, and with it numbers that were given: a number that
+-- is given twice would hide an outcome behind another one in the store. So each start has its own producer.
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local producer = ARGV[3]
+if redis.call('HGET', OWN, 'run') == run then producer = redis.call('HGET', OWN, 'producer') end
 local head = prefix .. 'producer:' .. producer
 
 local function write(event)
   if redis.call('SISMEMBER', PRODUCERS, producer) == 0 then
     redis.call('SADD', PRODUCERS, producer)
-    redis.call('HSET', OWN, 'producer', producer)
+    redis.call('HSET', OWN, 'producer', producer, 'run', run)
     redis.call('HSET', head, 'role', 'feedback', 'started', now)
   end
   local number = redis.call('HINCRBY', head, 'high', 1)

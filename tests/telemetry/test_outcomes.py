@@ -129,3 +129,15 @@ def test_eight_at_once_record_each_outcome_once(outcomes: Outcomes, stream: Stre
     found = recorded(stream)
     assert sorted(number for number, *_ in found) == list(range(1, 101))
     assert len({transaction for _, transaction, _, _ in found}) == 100
+
+
+def test_a_redis_that_starts_again_numbers_under_another_producer(outcomes: Outcomes, stream: Stream) -> None:
+    """It may have lost its last second: a number given again would hide an outcome behind another one."""
+    outcomes.record([outcome("a", "YES")])
+    stream.client.hset(keys.FEEDBACK, "run", "0" * 40)  # what the Redis before it was known by
+    outcomes.record([outcome("b", "NO")])
+    outcomes.record([outcome("c", "NO")])
+    first, second, third = stream.after("", 10)
+    assert first.producer != second.producer == third.producer
+    assert [first.number, second.number, third.number] == [1, 1, 2]
+    assert outcomes.record([outcome("a", "YES")]) == [("known", "YES")]

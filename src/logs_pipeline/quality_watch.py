@@ -28,6 +28,8 @@ SLOT: Final = timedelta(minutes=10)
 """There is one verdict for every ten minutes of the clock in which there is anything to judge."""
 SPAN: Final = timedelta(days=7)
 """The predictions of so many days are judged together."""
+ERROR: Final = 0.001
+"""Share of sound models that one look may find fault with: the window slides, and a month has 4,000 looks."""
 
 
 def _now() -> datetime:
@@ -106,7 +108,7 @@ class QualityWatch(threading.Thread):
         with predictions_of(self._settings, served, timeout=10.0) as predictions:
             if predictions.newest(period.window, skip=LEAST_PREDICTIONS - 1) is None:
                 return False
-            report = check(predictions, served, period, self._held_out(served), with_brier=False)
+            report = check(predictions, served, period, self._held_out(served), with_brier=False, error=ERROR)
         event = event_of(report, served, now)
         if conclusions.conclude(subject, after=remembered, cursor=slot, events=[event]) != "done":
             return False  # somebody else did it, or the stream is full: later again

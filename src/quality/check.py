@@ -10,7 +10,7 @@ from vigie.drift.window import Predictions
 from vigie.model.package import Metrics
 from vigie.quality.calibration import Bins
 from vigie.quality.estimate import estimate
-from vigie.quality.judgement import Drifted, judge
+from vigie.quality.judgement import ERROR, Drifted, judge
 from vigie.quality.measures import IntArray, brier, measured, proportions
 from vigie.quality.outcomes import MOST_READ, Counts, Outcomes
 from vigie.quality.report import Group, QualityReport
@@ -25,12 +25,13 @@ def check(
     by: str | None = None,
     *,
     with_brier: bool = True,
+    error: float = ERROR,
 ) -> QualityReport:
     """Judge the quality of a period's predictions, and count it in groups where asked.
 
     `held_out` are the held-out rows by score, which the estimate is calibrated by. The Brier score reads
-    outcome by outcome, and can be left out. Raises DriftError when the store fails, QualityError for groups
-    that there are none of.
+    outcome by outcome, and can be left out. `error` as in `judge`. Raises DriftError when the store fails,
+    QualityError for groups that there are none of.
     """
     outcomes = Outcomes(predictions, served.schema, period, held_out.edges)
     answered, scores = outcomes.predicted()
@@ -65,7 +66,7 @@ def check(
         groups=tuple(group(name, one) for name, one in groups.items()),
         brier_rows=min(MOST_READ, len(errors.get("", none))),
         drifted=drifted,
-        judgement=judge(proportions(counts.matrix), proportions(training), of_outcomes, drifted),
+        judgement=judge(proportions(counts.matrix), proportions(training), of_outcomes, drifted, error),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vigie.drift.evidently_export import held_out
+from vigie.model.held_out_rows import held_out_records
 from vigie.model.model_loader import load_model
 from vigie.model.package import HOLDOUT
 from vigie.model.reference_profile import quantile_edges
@@ -22,7 +22,9 @@ def held_out_scores(package: Path, schema: FeatureSchema) -> Bins:
     """
     model = load_model(package)
     file = package / HOLDOUT
-    probabilities = model.predict_proba(model.features(list(held_out(file, schema)))).astype(np.float64)
+    probabilities = model.predict_proba(model.features(list(held_out_records(file, schema)))).astype(
+        np.float64
+    )
     with file.open(encoding="utf-8", newline="") as stream:
         labels = [row[schema.target.name] for row in csv.DictReader(stream)]
     truth = np.array([schema.target.classes.index(label) for label in labels])

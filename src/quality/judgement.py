@@ -1,7 +1,8 @@
 """The verdict on quality: whether it is what training promised and what the probabilities foretell.
 
-Accuracy, precision and recall are looked at together, so that each is judged at a third of 5 % (Bonferroni):
-fewer than one in twenty sound models is found fault with.
+Accuracy, precision and recall are looked at together, so that each is judged at a third of the error wanted
+(Bonferroni): of sound models looked at once, fewer than one in twenty is found fault with. Who looks again
+and again has to want less.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from vigie.quality.intervals import Interval, Proportion, difference
 MINIMUM_OUTCOMES: Final = 50
 """Fewest outcomes that are judged."""
 ERROR: Final = 0.05
+"""Share of sound models that one look may find fault with."""
 Verdict = Literal["fine", "below training", "concept drift", "inputs drifted", "disagreement", "not enough"]
 
 
@@ -56,13 +58,17 @@ def judge(
     training: Mapping[str, Proportion],
     expected: Estimate,
     drifted: Drifted,
+    error: float = ERROR,
 ) -> Judgement:
-    """Return the verdict on figures that are so many of so many, of the same predictions as `expected`."""
+    """Return the verdict on figures that are so many of so many, of the same predictions as `expected`.
+
+    `error` is the share of sound models that may be found fault with.
+    """
     outcomes = realised["accuracy"].whole
     if outcomes < MINIMUM_OUTCOMES:
         said = f"cannot be judged: fewer than {MINIMUM_OUTCOMES} outcomes"
         return Judgement("not enough", (), (said, f"  {outcomes} outcomes are known"))
-    confidence = 1 - ERROR / len(realised)
+    confidence = 1 - error / len(realised)
     found = tuple(_compared(name, realised[name], training[name], expected, confidence) for name in realised)
     worse = [one for one in found if one.below_training]
     apart = [one for one in found if one.disagrees]

@@ -148,7 +148,7 @@ class QualityReport:
         said = f"{self.whole.rows:,} of {self.predictions:,} predictions have an outcome"
         yield said if self.coverage is None else f"{said}: {self.coverage:.1%}"
         if self.lag.median_ms is not None and self.lag.p90_ms is not None:
-            median, p90 = _hours(self.lag.median_ms), _hours(self.lag.p90_ms)
+            median, p90 = _length(self.lag.median_ms), _length(self.lag.p90_ms)
             yield f"outcomes are known after {median}, 9 in 10 after {p90}"
         if 0 < self.brier_rows < self.whole.rows:
             yield f"the Brier score is of the newest {self.brier_rows:,} outcomes"
@@ -216,15 +216,13 @@ def _shown(one: Measured, *, percent: bool = True) -> tuple[str, str]:
     return f"{one.value:.1%}", within
 
 
-def _hours(ms: float) -> str:
+def _length(ms: float) -> str:
     hours = ms / _HOUR_MS
-    return (
-        f"{hours / 24:.1f} days"
-        if hours >= 48
-        else f"{hours:.1f} h"
-        if hours >= 1
-        else f"{ms / 60_000:.1f} min"
-    )
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{ms / 60_000:.1f} min" if ms >= 60_000 else f"{ms / 1000:.1f} s"
 
 
 def _table(*names: str) -> Table:

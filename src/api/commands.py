@@ -17,6 +17,11 @@ from vigie.terminal import UNHEALTHY, fitted, out, print_json, say
 LONGEST_PAGE: Final = 1000
 _WHEN: Final = slice(5, 23)
 """Of a timestamp: month to milliseconds."""
+_OTHER_COLUMNS: Final = 67
+"""Width of the history without its answers: a long answer is cut, rather than time and status."""
+_NUMBERS: Final = 20
+"""Width of a function's figures, and of what is between the columns."""
+LEAST_WIDTH: Final = 10
 
 
 def history(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -48,7 +53,10 @@ def history(  # noqa: PLR0913, PLR0917 - the options of a command
     if as_json:
         print_json(answer)
     else:
-        out.print(_table(items))
+        if items:
+            out.print(_table(items))
+        else:
+            say("no prediction fits")
         if answer["next"] is not None:
             say(f"more: --cursor {answer['next']}")
     raise typer.Exit(0 if items else UNHEALTHY)
@@ -76,8 +84,10 @@ def trace(
 
 def _table(items: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("time (UTC)", "transaction", "status", "answer"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name in ("time (UTC)", "transaction", "status"):
+        table.add_column(name, no_wrap=True)
+    widest = max(LEAST_WIDTH, out.width - _OTHER_COLUMNS)
+    table.add_column("answer", no_wrap=True, overflow="ellipsis", max_width=widest)
     for item in items:
         table.add_row(str(item["timestamp"])[_WHEN], item["transaction_id"], item["status"], _answer(item))
     return table
@@ -133,8 +143,11 @@ def _compact(value: object) -> str:
 
 def _functions(functions: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("function", "file", "calls", "own ms"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    widest = max(LEAST_WIDTH, (out.width - _NUMBERS) // 2)
+    for name in ("function", "file"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=widest)
+    for name in ("calls", "own ms"):
+        table.add_column(name, no_wrap=True, justify="right")
     for one in functions:
         table.add_row(
             one["function"], f"{one['file']}:{one['line']}", str(one["calls"]), f"{one['own_ms']:.3f}"

@@ -18,6 +18,8 @@ from vigie.api.hot import HotEndpoint
 from vigie.api.problems import Problem, ProblemDocument
 from vigie.api.roles import ENDPOINTS, Role, allowed_methods
 from vigie.api.routes.about import about_router
+from vigie.api.routes.dead_letters import dead_letters_router
+from vigie.api.routes.explain import explain_router
 from vigie.api.routes.feedback import feedback_router
 from vigie.api.routes.health import health_router
 from vigie.api.routes.history import history_router
@@ -26,8 +28,8 @@ from vigie.api.routes.logs import NotIndexed, logs_router
 from vigie.api.routes.metrics import metrics_router
 from vigie.api.routes.predict import predict_router
 from vigie.api.service import Service
-from vigie.api.subject import Subjects
 from vigie.api.validation import invalid
+from vigie.subject import Subjects
 from vigie.telemetry.event import FieldError
 
 REFERENCE = "#/components/schemas/{model}"
@@ -43,10 +45,12 @@ def fastapi_application(service: Service, hot: dict[tuple[str, str], HotEndpoint
     )
     for router in (
         predict_router(service, hot),
+        explain_router(service),
         history_router(service),
         feedback_router(service),
         logs_router(service),
         ledger_router(service),
+        dead_letters_router(service),
         health_router(service),
         metrics_router(service),
         about_router(service),

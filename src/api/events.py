@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import orjson
 
 from vigie.api.exchange import Exchange
-from vigie.api.subject import SubjectRecord, subject_of
 from vigie.api.validation import Record, Rejected
 from vigie.model.inference import Inference
+from vigie.subject import SubjectRecord, subject_of
 from vigie.telemetry.event import (
     PREDICTION,
     Event,

@@ -60,6 +60,14 @@ class Taken:
     refused: Refused | None = None
 
 
+class UncertainError(Exception):
+    """Redis failed while it was recording: it may have recorded everything, or nothing."""
+
+    def __init__(self, cause: redis.RedisError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class FeedbackWriter:
     """Records outcomes; every call of Redis and the store is in a thread of its own and limited in time."""
 
@@ -92,6 +100,10 @@ class FeedbackWriter:
         except redis.RedisError as error:
             told = redis_fault(error).told(f"Redis at {self._address}")
             raise Problem(503, f"{told}. Nothing was recorded", headers=RETRY) from None
+        except UncertainError as error:
+            told = redis_fault(error.cause).told(f"Redis at {self._address}")
+            said = "It may have recorded them: send this again, what was recorded is known then"
+            raise Problem(503, f"{told}. {said}", headers=RETRY) from None
         except (ApiError, TransportError) as error:
             told = fault_of(error, self._settings.store.url).text
             raise Problem(503, f"{told}. Nothing was recorded", headers=RETRY) from None
@@ -108,6 +120,10 @@ class FeedbackWriter:
         for status, count in Counter(one.status for one in taken).items():
             self._figures.feedback(status, count)
         return taken
+
+    def count_invalid(self) -> None:
+        """Count a call that was refused before anything of it was looked at."""
+        self._figures.feedback("invalid", 1)
 
     def close(self) -> None:
         """Let the threads end."""
@@ -135,7 +151,10 @@ class FeedbackWriter:
                 accepted.append((position, item))
         new = [_new(item, stored.labels.get(item.transaction_id, ""), timestamp, correlation_id)
                for _, item in accepted]  # fmt: skip
-        answers = self._outcomes.record(new) if new else []
+        try:
+            answers = self._outcomes.record(new) if new else []
+        except redis.RedisError as error:
+            raise UncertainError(error) from error
         for (position, item), (status, before) in zip(accepted, answers, strict=True):
             found: Status = status
             if status == "recorded" and item.transaction_id not in stored.predictions:

@@ -19,6 +19,11 @@ from vigie.telemetry.outcomes import MOST_OUTCOMES
 FIELDS: Final = ("transaction_id", "label", "at", "correct")
 LONGEST_ECHO: Final = 60
 """Characters of a wrong value that a reason repeats."""
+EARLIEST_YEAR: Final = 1980
+LATEST_YEAR: Final = 2199
+"""The store's times in nanoseconds reach from 1677 to 2262."""
+POSSIBLE_YEARS: Final = "^(19[89][0-9]|2[01][0-9]{2})-"
+"""The same as a pattern, for the documentation."""
 _UUID_CHARACTERS: Final = 36
 
 
@@ -117,11 +122,14 @@ def _at(item: Mapping[str, object], errors: list[FieldError]) -> str | None:
         return None
     try:
         when = datetime.fromisoformat(given) if isinstance(given, str) and "T" in given.upper() else None
-        if when is not None and when.tzinfo is not None and 1971 <= when.year <= 2261:  # what the store holds
+        if when is not None and when.tzinfo is not None and EARLIEST_YEAR <= when.year <= LATEST_YEAR:
             return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except ValueError:
         pass
-    wanted = "must be a time of RFC 3339 with its offset, such as 2026-11-20T10:30:45Z"
+    wanted = (
+        "must be a time of RFC 3339 with its offset, such as 2026-11-20T10:30:45Z, "
+        f"from {EARLIEST_YEAR} to {LATEST_YEAR}"
+    )
     errors.append(_fault("at", f"{wanted}; got {_shown(given)}"))
     return None
 

@@ -83,12 +83,20 @@ class Health:
         refused = self._refusal()
         package = None if refused is None else f"the package at MODEL_PATH is not served: {refused}"
         away = [reason for reason in (redis_away, store_away, pipeline_stands, package) if reason]
-        away += journal_growing(telemetry, self._settings)
+        growing = journal_growing(telemetry, self._settings)
+        away += growing
         model = self._model()
         status = "unavailable" if broken else "degraded" if away else "ok"
         return not broken, {
             "status": status,
             "reasons": [*broken, *away],
+            "stages": {
+                "model": broken_model or package,
+                "journal": broken_journal or "; ".join(growing) or None,
+                "redis": redis_away,
+                "pipeline": pipeline_stands,
+                "store": store_away,
+            },
             "model": {
                 "name": model.schema.name,
                 "version": model.version,

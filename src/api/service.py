@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from vigie.api.dead_letters import DeadLetterDesk
 from vigie.api.events import Recorder
+from vigie.api.explanation import Explainer
 from vigie.api.feedback import FeedbackWriter
 from vigie.api.health import Health
 from vigie.api.history import HistoryReader
@@ -45,7 +47,9 @@ class Service:
         self.recorder = Recorder(settings.api.log_exclude_paths, self.figures)
         self.logs = LogReader(settings.redis)
         self.ledger = LedgerReader(settings)
+        self.dead_letters = DeadLetterDesk(settings.redis)
         self.feedback = FeedbackWriter(settings, self.figures)
+        self.explainer = Explainer()
         self.store = StoreQuestions(settings)
         self.history = HistoryReader(settings, self.store)
         self.trace = TraceReader(settings, self.store)
@@ -152,7 +156,9 @@ class Service:
             predictor.close()
         self.logs.close()
         self.ledger.close()
+        self.dead_letters.close()
         self.feedback.close()
+        self.explainer.close()
         self.store.close()
         self.trace.close()
         self.metrics.close()

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails, from_json
 from rapidfuzz import process
 
 from vigie.api.problems import Problem
-from vigie.api.subject import SubjectRecord, Subjects
 from vigie.schema import Feature, FeatureSchema, Value
+from vigie.subject import SubjectRecord, Subjects
 from vigie.telemetry.event import FieldError
 
 LONGEST_ECHO = 40

@@ -26,3 +26,24 @@ def population_stability_index(reference: Sequence[int], window: Sequence[int]) 
     shares /= shares.sum(axis=1, keepdims=True)
     p, q = shares
     return float(((q - p) * np.log(q / p)).sum())
+
+
+def index_by_chance(
+    reference: Sequence[int], window: Sequence[int], *, part: float = 0.95, draws: int = 1000
+) -> float:
+    """Return what the index stays below in a `part` of the windows of this size when nothing has changed.
+
+    From permutations, seeded by the counts: given both samples together, all ways of choosing the window's
+    rows are equally likely. 0 when either side has no rows.
+    """
+    counts = np.array([reference, window], dtype=np.int64)
+    pooled, rows = counts.sum(axis=0), int(counts[1].sum())
+    if not counts.sum(axis=1).all():
+        return 0.0
+    chance = np.random.default_rng(counts.ravel().tolist())
+    windows = chance.multivariate_hypergeometric(pooled, rows, size=draws, method="marginals")
+    kept = pooled > 0
+    p, q = (np.asarray(side[:, kept], dtype=np.float64) + SMOOTHING for side in (pooled - windows, windows))
+    p /= p.sum(axis=1, keepdims=True)
+    q /= q.sum(axis=1, keepdims=True)
+    return float(np.quantile(((q - p) * np.log(q / p)).sum(axis=1), part))

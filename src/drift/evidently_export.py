@@ -6,7 +6,6 @@ held-out rows. Its verdicts are its own.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +13,9 @@ from typing import Any, Final
 from vigie.drift.check import Period, Served
 from vigie.drift.window import Predictions, Window
 from vigie.errors import VigieError
+from vigie.model.held_out_rows import held_out_records
 from vigie.model.package import HOLDOUT
-from vigie.schema import FeatureSchema, Value
+from vigie.schema import Value
 
 MOST_ROWS: Final = 10_000
 """Rows that are read, the newest first."""
@@ -48,7 +48,7 @@ def write_evidently(
     now = list(records(predictions, window, most))
     if not now:
         raise EvidentlyError("there are no predictions to make a report of")
-    reference = list(held_out(package / HOLDOUT, schema))
+    reference = list(held_out_records(package / HOLDOUT, schema))
     numeric = [one.name for one in schema.features if one.type in {"integer", "number"}]
     categorical = [name for name in schema.names if name not in numeric]
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
@@ -76,11 +76,3 @@ def records(predictions: Predictions, window: Window, most: int) -> Iterator[dic
         yield from (hit["_source"]["input_data"] for hit in hits)
         most -= len(hits)
         after = {"search_after": hits[-1]["sort"]}
-
-
-def held_out(file: Path, schema: FeatureSchema) -> Iterator[dict[str, Value]]:
-    """Yield the inputs of the package's held-out rows."""
-    convert = {"integer": int, "binary": int, "number": float, "category": str}
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            yield {one.name: convert[one.type](row[one.name]) for one in schema.features}

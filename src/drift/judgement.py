@@ -64,7 +64,7 @@ class Judgement:
             return f"not enough rows ({self.window.rows} of {MINIMUM_ROWS})"
         if self.alarm:
             return "DRIFT"
-        return "drift here, not before" if self.verdict == "drift" else "stable"
+        return "drift, new" if self.verdict == "drift" else "stable"
 
 
 def judge(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -121,10 +121,10 @@ class OutcomeJoiner:
     def join(self, documents: Sequence[Document]) -> list[Document]:
         """Return the documents, outcomes joined where that is all there is to do.
 
-        A correction, and an outcome that is not the first of its prediction, change another document too:
+        A correction, and an outcome that is not the only one of its prediction, change another document too:
         they are left for the watch.
         """
-        ids = {document.prediction for document in documents if document.prediction}
+        ids = Counter(document.prediction for document in documents if document.prediction)
         if not ids or time.monotonic() < self._asking_again:
             return list(documents)
         try:
@@ -132,7 +132,10 @@ class OutcomeJoiner:
         except (ApiError, TransportError):
             self._asking_again = time.monotonic() + REST_SECONDS
             return list(documents)
-        return [_at_once(document, found.get(document.prediction)) for document in documents]
+        return [
+            _at_once(document, found.get(document.prediction)) if ids[document.prediction] == 1 else document
+            for document in documents
+        ]
 
 
 def _at_once(document: Document, found: Known | None) -> Document:

@@ -6,6 +6,7 @@ workers that do the same one comes too late.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ PAGE: Final = 200
 MOST_PAGES: Final = 20
 """Pages of one look; the next one goes on behind them."""
 YOUNG: Final = timedelta(minutes=15)
-"""Outcomes that arrived since then are looked for each time: their predictions are on their way."""
+"""Outcomes that arrived since then are looked for all the time: their predictions are on their way."""
 LONGEST: Final = timedelta(days=30)
 OLD_SECONDS: Final = 600.0
 """How often those of the last thirty days are looked for."""
@@ -55,8 +56,10 @@ class FeedbackWatch(threading.Thread):
         self._period_seconds = period_seconds
         self._stopping = threading.Event()
         self._old_at = 0.0
-        self._after: Any = None
-        """Where the look through the older ones goes on."""
+        self._young_after: Any = None
+        """Where the look through the young ones goes on: more of them may wait than one look takes."""
+        self._old_after: Any = None
+        """The same of the older ones."""
         self._told = ""
 
     def run(self) -> None:
@@ -70,18 +73,18 @@ class FeedbackWatch(threading.Thread):
         """End; what is being looked at is not waited for."""
         self._stopping.set()
 
-    def look(self, *, refresh: bool = False) -> int:
+    def look(self, *, whole: bool = False) -> int:
         """Join and retire what can be; return how many documents were rewritten. A store that is away is left
         for the next time.
 
-        With `refresh` the store first shows everything that it has taken.
+        With `whole` the store first shows everything that it has taken, and all of it is looked at.
         """
         settings = self._settings.store
         try:
             with connect_store(settings, timeout=REQUEST_SECONDS) as client:
-                if refresh:
+                if whole:
                     client.indices.refresh(index=f"{settings.es_index_prefix}{MESSAGE}", **LENIENT)
-                written = self._look(client, datetime.now(UTC))
+                written = self._look(client, datetime.now(UTC), sys.maxsize if whole else MOST_PAGES)
         except (ApiError, TransportError) as error:
             said = fault_of(error, settings.url).text
             if said != self._told:  # once, not every period
@@ -91,20 +94,23 @@ class FeedbackWatch(threading.Thread):
         self._told = ""
         return written
 
-    def _look(self, client: Elasticsearch, now: datetime) -> int:
-        written, _ = self._walk(client, now, {"gte": _text(now - YOUNG)}, None)
+    def _look(self, client: Elasticsearch, now: datetime, pages: int) -> int:
+        young = {"gte": _text(now - YOUNG)}
+        written, self._young_after = self._walk(client, now, young, self._young_after, pages)
         if time.monotonic() >= self._old_at:
             old = {"gte": _text(now - LONGEST), "lt": _text(now - YOUNG)}
-            more, self._after = self._walk(client, now, old, self._after)
+            more, self._old_after = self._walk(client, now, old, self._old_after, pages)
             written += more
-            if self._after is None:
+            if self._old_after is None:
                 self._old_at = time.monotonic() + OLD_SECONDS
         return written
 
-    def _walk(self, client: Elasticsearch, now: datetime, bounds: Source, after: Any) -> tuple[int, Any]:
+    def _walk(
+        self, client: Elasticsearch, now: datetime, bounds: Source, after: Any, pages: int
+    ) -> tuple[int, Any]:
         """Work off the outcomes of a time; return how many were rewritten, and where to go on, if at all."""
         written = 0
-        for _ in range(MOST_PAGES):
+        for _ in range(pages):
             if self._stopping.is_set():
                 break
             page = self._page(client, bounds, after)

@@ -17,13 +17,12 @@ from vigie.dashboards.fields import check_fields, field_types
 from vigie.dashboards.kibana import (
     CORE_LEVEL,
     DASHBOARDS_FILE,
-    PANELS_FILE,
     as_ndjson,
     object_id,
     saved_objects,
 )
 from vigie.dashboards.rules import AlertRules, KibanaRule, kibana_rules
-from vigie.dashboards.specification import load_specification
+from vigie.dashboards.specification import PANELS_FILE, load_specification
 from vigie.indices.mappings import ALERTS, MESSAGE, index_mappings
 from vigie.logs_pipeline.kibana_client import KibanaClient, KibanaError
 from vigie.logs_pipeline.templates import Action, Change

@@ -36,6 +36,7 @@ from vigie.logs_pipeline.indexer import Indexer
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.preparation import PipelineError, Preparation, StoppedError
 from vigie.logs_pipeline.quality_watch import QualityWatch
+from vigie.logs_pipeline.replay_watch import ReplayWatch
 from vigie.logs_pipeline.report import measure
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.logs_pipeline.worker import Worker
@@ -112,7 +113,7 @@ def run_once(
                 if mark:
                     problems = _drain(worker, mark[0].id, patience, stop)
             LetterMirror(worker.stream.client, settings.store).run(stop)
-            FeedbackWatch(settings).look(refresh=True)
+            FeedbackWatch(settings).look(whole=True)
             problems += filter(None, [bridges.problem])
         backlog = worker.stream.backlog()
     except StoppedError:
@@ -175,7 +176,7 @@ def run_continuously(
 
 @contextmanager
 def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Iterator[None]:
-    """Report on the worker, the ledger, drift and quality, and join outcomes, while it runs."""
+    """Report on the worker, the ledger, drift and quality, join outcomes and replay, while it runs."""
     emitter = Emitter.start(settings, "pipeline")
     watch = LedgerWatch(settings, worker.guard)
     reports = ServiceReports(
@@ -188,14 +189,17 @@ def _reports(settings: Settings, worker: Worker, period_seconds: float) -> Itera
     drift_watch = DriftWatch(settings, worker.guard)
     feedback_watch = FeedbackWatch(settings, worker.guard)
     quality_watch = QualityWatch(settings, worker.guard)
+    replay_watch = ReplayWatch(settings, worker.guard)
     reports.start()
     watch.start()
     drift_watch.start()
     feedback_watch.start()
     quality_watch.start()
+    replay_watch.start()
     try:
         yield
     finally:
+        replay_watch.stop()
         quality_watch.stop()
         feedback_watch.stop()
         drift_watch.stop()

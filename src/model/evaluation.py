@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from sklearn import metrics
 
@@ -10,6 +12,8 @@ from vigie.model.decision import given_positions
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.package import Metrics
 from vigie.schema import FeatureSchema
+
+CALIBRATION_BINS: Final = 10
 
 
 def evaluate(truth: IntArray, probabilities: FloatArray, schema: FeatureSchema) -> Metrics:
@@ -46,6 +50,7 @@ def evaluate(truth: IntArray, probabilities: FloatArray, schema: FeatureSchema) 
         ),
         brier=brier_score(truth, probabilities),
         log_loss=float(metrics.log_loss(truth, normalised(probabilities), labels=positions)),
+        calibration_error=calibration_error(*_scores(truth, probabilities)),
         confusion={
             true: {label: int(matrix[row, column]) for column, label in enumerate(classes)}
             for row, true in enumerate(classes)
@@ -63,6 +68,28 @@ def brier_score(truth: IntArray, probabilities: FloatArray) -> float:
         return float(((probabilities[:, 1] - truth) ** 2).mean())
     one_hot = np.eye(probabilities.shape[1])[truth]
     return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
+
+
+def calibration_error(scores: FloatArray, hits: FloatArray) -> float:
+    """Return the expected calibration error in ten bins of equal width.
+
+    That is the mean distance of the mean of `scores` and the share of `hits` (0 or 1) in a bin, by rows; both
+    have shape (n,). Source: Naeini, Cooper, Hauskrecht, "Obtaining well calibrated probabilities using
+    Bayesian binning" (2015).
+    """
+    bins = np.minimum((scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    distances = np.bincount(bins, weights=scores - hits)
+    return float(np.abs(distances).sum() / len(scores))
+
+
+def _scores(truth: IntArray, probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the probability that each row was told, and whether it came true.
+
+    Of two classes the probability of the positive one, of more that of the class given.
+    """
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1], truth.astype(np.float64)
+    return probabilities.max(axis=1), (probabilities.argmax(axis=1) == truth).astype(np.float64)
 
 
 def normalised(probabilities: FloatArray) -> FloatArray:

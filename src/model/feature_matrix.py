@@ -66,12 +66,15 @@ class FeatureMatrix:
 
     def __call__(self, records: Sequence[Record]) -> FloatArray:
         """Return `records` as a matrix of shape (n, columns), float64; a category is its position."""
-        columns = self._inputs(records)
+        return self.complete(self._inputs(records))
+
+    def complete(self, inputs: FloatArray) -> FloatArray:
+        """Return encoded `inputs`, one contiguous row each, shape (inputs, n), as a matrix (n, columns)."""
         if self._derive is None:
-            return columns.T
-        derived = self._derive(dict(zip(self._names, columns, strict=True)))
-        flat = np.concatenate((columns.reshape(-1), *derived.values()))
-        return flat.reshape(len(self.columns), len(records)).T
+            return inputs.T
+        derived = self._derive(dict(zip(self._names, inputs, strict=True)))
+        flat = np.concatenate((inputs.reshape(-1), *derived.values()))
+        return flat.reshape(len(self.columns), inputs.shape[1]).T
 
     def _inputs(self, records: Sequence[Record]) -> FloatArray:
         """Return one contiguous row per input, shape (inputs, n)."""

@@ -111,6 +111,7 @@ def _quality(schema: FeatureSchema, manifest: Manifest) -> str:
 
 def _figures(metrics: Metrics, *, binary: bool) -> list[tuple[str, str]]:
     low, high = wilson_interval(metrics.correct, metrics.rows)
+    error = metrics.calibration_error
     of = "of the positive class" if binary else "mean over the classes"
     return [
         ("accuracy", f"{metrics.accuracy!r} ({metrics.correct}/{metrics.rows})"),
@@ -122,6 +123,7 @@ def _figures(metrics: Metrics, *, binary: bool) -> list[tuple[str, str]]:
         ("ROC AUC", f"{metrics.roc_auc:.4f}"),
         ("Brier score", f"{metrics.brier:.4f}"),
         ("log loss", f"{metrics.log_loss:.4f}"),
+        *([] if error is None else [("calibration error", f"{error:.4f}")]),
     ]
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vigie.model.explanation import background_rows
 from vigie.model.feature_engineering import FloatArray
 from vigie.model.feature_matrix import FeatureMatrix, Record
 from vigie.model.golden import GoldenRows, read_golden
 from vigie.model.package import (
     ESTIMATOR,
     GOLDEN,
+    HOLDOUT,
     ONNX,
     SCHEMA,
     TRAIN_AGAIN,
@@ -42,6 +44,8 @@ class LoadedModel:
     """Turns n valid records into a matrix (n, columns) of float64, inputs then derived features."""
     row_cost_ms: float
     """CPU time of features and probabilities for one row, measured at load."""
+    background: FloatArray
+    """Held-out rows that an answer is compared with to explain it: shape (rows, inputs)."""
 
     @property
     def version(self) -> str:
@@ -89,9 +93,9 @@ def load_model(path: Path) -> LoadedModel:
             f"{path / GOLDEN}: the {runtime.name} runtime answers the golden rows otherwise than when the "
             f"model was trained; {TRAIN_AGAIN}"
         )
-    return LoadedModel(
-        schema, manifest, runtime, golden, features, _row_cost_ms(features, runtime, golden.records)
-    )
+    cost = _row_cost_ms(features, runtime, golden.records)
+    background = background_rows(path / HOLDOUT, schema)
+    return LoadedModel(schema, manifest, runtime, golden, features, cost, background)
 
 
 def _open_runtime(path: Path, manifest: Manifest) -> Runtime:

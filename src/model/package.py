@@ -111,6 +111,8 @@ class Metrics(Recorded):
     roc_auc: float
     brier: float
     log_loss: float
+    calibration_error: float | None = None
+    """Mean distance of probability and share of rows it came true for; older packages have none."""
     confusion: dict[str, dict[str, int]]
     """True label → label given → rows."""
 

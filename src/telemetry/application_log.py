@@ -26,8 +26,8 @@ STDERR_FORMAT: Final = (
 )
 FORWARDED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn", "fastapi")
 """Loggers that bring handlers of their own, which would print every line twice."""
-LINE_PER_REQUEST: Final = ("uvicorn.access", "httpx")
-"""Loggers with a line per request: a request has an event of its own, so only their warnings are kept."""
+LINE_PER_REQUEST: Final = ("uvicorn.access", "httpx", "elastic_transport.transport")
+"""Loggers with a line per request, served or sent: it drowns what is said, so only warnings are kept."""
 
 
 class Emits(Protocol):

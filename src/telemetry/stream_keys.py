@@ -21,6 +21,10 @@ DEAD_MIRRORED: Final = "api_logs:dead:mirrored"
 """Id of the last letter that ml-api-dead has."""
 DEAD_MIRROR_TURN: Final = "api_logs:dead:mirror-turn"
 """There while one process writes ml-api-dead."""
+REPLAYS: Final = "api_logs:dead:replays"
+"""List of the ids of replays that were asked for and have not ended, oldest first."""
+REPLAY_TURN: Final = "api_logs:dead:replay-turn"
+"""There while one worker carries replays out."""
 GROUP: Final = "pipeline"
 PREFIX: Final = "api_logs:"
 PRODUCERS: Final = "api_logs:producers"
@@ -114,6 +118,11 @@ def folded_key(producer: str) -> str:
 def letter_key(letter_id: str) -> str:
     """Hash of a dead letter whose replay failed: what is newer than the letter itself."""
     return f"{PREFIX}dead:letter:{letter_id}"
+
+
+def replay_key(replay_id: str) -> str:
+    """A replay that was asked for, and how far it is, as JSON; it is kept for a day."""
+    return f"{PREFIX}dead:replay:{replay_id}"
 
 
 def bitmap_key(producer: str, name: Mark, chunk: int) -> str:

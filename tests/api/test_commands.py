@@ -12,10 +12,12 @@ from tests.logs_pipeline.events import prediction, record
 from tests.store_proxy import StoreProxy
 from typer.testing import CliRunner
 
+from vigie.api import commands
 from vigie.cli import app
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.telemetry.ids import new_id
 from vigie.telemetry.stream import Stream
+from vigie.terminal import out
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-000000000001"
 
@@ -56,9 +58,25 @@ async def test_history_and_trace_are_printed(
         status, text = await vigie("history", "--cursor", following, "--json")
         assert [item["transaction_id"] for item in json.loads(text)["items"]] == [first]
 
-        assert (await vigie("history", "--subject", "nobody"))[0] == 1
+        assert await vigie("history", "--subject", "nobody") == (1, "no prediction fits\n")
         unknown = new_id()
         assert await vigie("trace", unknown) == (
             1,
             f"There is no request {unknown}: never made, expired or erased\n",
         )
+
+
+def test_what_is_long_is_cut_and_not_the_columns_beside_it() -> None:
+    """In 80 columns a long list of faults leaves time and status whole, a long function its figures."""
+    refused = {
+        "timestamp": "2026-11-21T06:53:01.338987Z", "transaction_id": new_id(), "status": "refused",
+        "errors": [{"field": f"F{number}", "reason": "is required"} for number in range(14)],
+    }  # fmt: skip
+    called = {"function": "f" * 90, "file": f"<{'m' * 60}>", "line": 0, "calls": 12_345, "own_ms": 1234.5678}
+    with out.capture() as printed:
+        out.print(commands._table([refused]), width=80)
+        out.print(commands._functions([called]), width=80)
+    rows, row, _, function = printed.get().splitlines()
+    assert row.split()[:4] == ["11-21T06:53:01.338", refused["transaction_id"], "refused", "F0"]
+    assert function.split()[2:] == ["12345", "1234.568"]
+    assert max(map(len, (rows, row, function))) <= 80

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+import redis
 from elasticsearch import Elasticsearch
 from tests.api.conftest import Api, StartApi
 from tests.servers import free_port
 from tests.store_proxy import StoreProxy
 
-from vigie.api.feedback_reading import read_feedback
+from vigie.api.feedback_reading import EARLIEST_YEAR, LATEST_YEAR, POSSIBLE_YEARS, read_feedback
 from vigie.api.problems import Problem
 from vigie.indices.mappings import MESSAGE
 from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.schema import FeatureSchema
 from vigie.telemetry.ids import new_instant
+from vigie.telemetry.outcomes import Outcomes
 from vigie.telemetry.stream import Stream
 
 DAY_NS = 24 * 3600 * 10**9
@@ -41,8 +44,9 @@ async def predicted(api: Api) -> str:
 
 async def indexed(api: Api) -> None:
     """Bring everything that the API emitted into the store."""
-    while api.service.emitter.status().backlog:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while api.service.emitter.status().backlog:
+            await asyncio.sleep(0.02)
     await asyncio.to_thread(run_once, api.service.settings)
     with connect_store(api.service.settings.store) as client:
         client.indices.refresh(index=f"{api.service.settings.store.es_index_prefix}{MESSAGE}")
@@ -192,6 +196,11 @@ async def test_an_id_that_nobody_knows_is_404_and_counted(api: Api) -> None:
         ({"transaction_id": UNKNOWN, "label": True}, "label", "got true"),
         ({"transaction_id": UNKNOWN, "label": "YES", "at": "2026-11-20"}, "at", "RFC 3339"),
         ({"transaction_id": UNKNOWN, "label": "YES", "at": "2026-11-20T10:00:00"}, "at", "offset"),
+        (
+            {"transaction_id": UNKNOWN, "label": "YES", "at": "1382-11-13T12:12:09Z"},
+            "at",
+            "from 1980 to 2199",
+        ),
         ({"transaction_id": UNKNOWN, "label": "YES", "correct": "yes"}, "correct", "must be true or false"),
         ({"transaction_id": UNKNOWN, "label": "YES", "lable": 1}, "lable", "is not a field"),
         ([], "records", "1 to 1000"),
@@ -209,6 +218,12 @@ def test_what_is_wrong_is_named(schema: FeatureSchema, item: Any, field: str, re
     assert reason in error["reason"]
 
 
+def test_the_documented_years_are_those_taken() -> None:
+    """The pattern in OpenAPI fits the years that `at` may have, and no others."""
+    taken = [year for year in range(1, 10_000) if re.match(POSSIBLE_YEARS, f"{year:04}-01-01T00:00:00Z")]
+    assert taken == list(range(EARLIEST_YEAR, LATEST_YEAR + 1))
+
+
 async def test_no_json_is_refused(start_api: StartApi) -> None:
     """Another content type is a 415, half an object a 422 that keeps what was sent."""
     api = await start_api()
@@ -218,6 +233,14 @@ async def test_no_json_is_refused(start_api: StartApi) -> None:
     )
     assert half.status_code == 422
     assert api.requests()[-1]["rejected_input"] == '{"label"'
+
+
+async def test_an_invalid_outcome_is_counted(start_api: StartApi) -> None:
+    """One that is sent alone, like those of a list."""
+    api = await start_api()
+    assert (await send(api, transaction_id=UNKNOWN, label="MAYBE")).status_code == 422
+    assert (await send(api, [17])).json()["failed"] == 1
+    assert 'vigie_feedback_total{status="invalid"} 2.0' in (await api.client.get("/metrics")).text
 
 
 async def test_each_item_of_a_list_is_judged_by_itself(api: Api) -> None:
@@ -273,6 +296,24 @@ async def test_without_redis_or_the_store_nothing_is_taken(
         assert "Nothing was recorded" in answer.json()["detail"]
     stream = Stream.open(api.service.settings.redis)
     assert stream.client.exists("api_logs:feedback") == 0
+
+
+async def test_an_answer_of_redis_that_is_lost_is_not_taken_for_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 that does not say that nothing was recorded; sent again it is known."""
+    late, record = new_instant().id, Outcomes.record
+
+    def lost(self: Outcomes, *outcomes: Any) -> Any:
+        record(self, *outcomes)
+        raise redis.TimeoutError("Timeout reading from socket")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Outcomes, "record", lost)
+        answer = await send(api, transaction_id=late, label="YES")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "It may have recorded them" in answer.json()["detail"]
+    assert (await send(api, transaction_id=late, label="YES")).json()["status"] == "known"
 
 
 async def test_events_on_standard_output_take_no_outcomes(start_api: StartApi) -> None:

@@ -31,6 +31,7 @@ async def test_all_well_is_ok(start_api: StartApi) -> None:
         answer = await api.client.get(path)
         content = answer.json()
         assert (answer.status_code, content["status"], content["reasons"]) == (200, "ok", [])
+        assert content["stages"] == dict.fromkeys(("model", "journal", "redis", "pipeline", "store"))
         assert (content["redis"], content["store"], content["dropped"]) == ("ok", "ok", 0)
         assert content["model"]["runtime"] == "onnx"
         assert content["model"]["runtime_reason"].startswith("ONNX agrees on ")
@@ -50,6 +51,8 @@ async def test_redis_and_store_away_is_degraded_with_the_backlog(start_api: Star
         f"Redis at 127.0.0.1:{port}",
         f"the store at http://127.0.0.1:{store}",
     ]
+    assert {name for name, problem in content["stages"].items() if problem} == {"redis", "store"}
+    assert [content["stages"]["redis"], content["stages"]["store"]] == content["reasons"]
     assert content["backlog"] == 1
     assert content["journal_bytes"] > 500
     assert (content["redis"], content["store"]) == ("away", "away")
@@ -104,6 +107,7 @@ async def test_a_wrong_golden_row_is_503(api: Api, monkeypatch: pytest.MonkeyPat
     content = answer.json()
     assert (answer.status_code, content["status"]) == (503, "unavailable")
     assert content["reasons"][0] == "the model does not answer its golden rows as when it was trained"
+    assert content["stages"]["model"] == content["reasons"][0]
     assert (await api.client.get("/livez")).status_code == 200
 
 

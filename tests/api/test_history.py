@@ -12,7 +12,7 @@ from tests.logs_pipeline.events import PRODUCER, prediction, record
 from tests.servers import RedisServer, free_port
 from tests.store_proxy import StoreProxy
 
-from vigie.api.history import cursor, place
+from vigie.indices.event_order import cursor, place
 from vigie.indices.mappings import DEAD, INDICES
 from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
@@ -131,6 +131,13 @@ async def test_every_filter_finds_its_predictions(api: Api) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "employee_id")
 
 
+async def test_an_id_in_capitals_is_the_same_id(api: Api) -> None:
+    """Ids are stored in small letters, and come back from spreadsheets in others."""
+    one = "0190abcd-0000-7000-8000-000000000001"
+    await asyncio.to_thread(put, api, [prediction(1, transaction_id=one)])
+    assert await numbers(api, f"?transaction_id={one.upper()}") == [1]
+
+
 async def test_pages_stay_as_they_were_while_predictions_arrive(api: Api) -> None:
     """Page by page nothing comes twice and nothing is missed, though newer ones are stored in between."""
     await asyncio.to_thread(put, api, history_events(), PRODUCER, OTHER)
@@ -157,7 +164,7 @@ async def test_a_faulty_query_is_a_422(start_api: StartApi) -> None:
         ("since=yesterday", "since", "must be an ISO 8601 time, such as"),
         ("until=0", "until", "must be an ISO 8601 time, such as"),
         ("status=fine", "status", "'ok', 'refused', 'shed' or 'failed'"),
-        ("cursor=zork", "cursor", "should match pattern"),
+        ("cursor=zork", "cursor", "must be what the page before has as `next`"),
         ("subject_id=", "subject_id", "at least 1 character"),
         ("employee_id=7", "employee_id", "is not a parameter of the history"),
         ("lable=YES", "lable", "is not a parameter of the history"),

@@ -10,9 +10,9 @@ from tests.api.conftest import Api
 from tests.model.schemas import mixed_schema
 
 from vigie.api.problems import Problem
-from vigie.api.subject import SubjectRecord, Subjects, subject_of
 from vigie.api.validation import RecordReader, Rejected
 from vigie.schema import FeatureSchema
+from vigie.subject import SubjectRecord, Subjects, subject_of
 
 VALID: dict[str, Any] = {"PLAN": "Plus", "monthly_spend": 20, "YEARS": 3, "ONLINE": 1, "GENDER": 0}
 

@@ -19,10 +19,11 @@ from vigie.cli import app
 from vigie.drift import commands
 from vigie.drift.check import check, predictions_of, read_served
 from vigie.drift.commands import PeriodError
-from vigie.drift.evidently_export import held_out, records
+from vigie.drift.evidently_export import records
 from vigie.drift.html_report import html_page
 from vigie.drift.window import Window
 from vigie.errors import VigieError
+from vigie.model.held_out_rows import held_out_records
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
 
@@ -193,7 +194,7 @@ def test_evidently_gets_the_rows_of_the_window(
         assert sorted(map(str, list(records(predictions, Window(()), 100)))) == sorted(map(str, drawn))
     assert len(found) == 25
     assert all(row in drawn for row in found)
-    reference = list(held_out(package_path / "holdout.csv", schema))
+    reference = list(held_out_records(package_path / "holdout.csv", schema))
     assert len(reference) == 4000
     assert {type(value) for value in reference[0].values()} == {int}
     monkeypatch.setitem(__import__("sys").modules, "evidently", None)

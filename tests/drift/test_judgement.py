@@ -90,7 +90,7 @@ def test_an_alarm_is_the_second_verdict_running_or_a_tiny_p_value() -> None:
     """One verdict alone is none; the same feature before, or p < 0.0001, is."""
     window = counted((67, 33))
     (first, _), (second, _) = judge(small_reference(), window), judge(small_reference(), window, ("PLAN",))
-    assert (first.verdict, first.alarm, first.words) == ("drift", False, "drift here, not before")
+    assert (first.verdict, first.alarm, first.words) == ("drift", False, "drift, new")
     assert 1e-4 < first.p_value < 0.005
     assert (second.verdict, second.alarm, second.words) == ("drift", True, "DRIFT")
     (other, _) = judge(small_reference(), window, ("AGE",))

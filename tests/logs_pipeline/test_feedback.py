@@ -33,11 +33,12 @@ from vigie.telemetry.erased import Subject
 from vigie.telemetry.event import Event
 from vigie.telemetry.outcomes import NewOutcome, Outcomes
 from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import producer_key
+from vigie.telemetry.stream_keys import outcome_key, producer_key
 
 PATIENCE = 90
 VERSIONS = ("1.0.0", "2.0.0")
-QUIET = {"query": {"bool": {"filter": [{"term": {"doc_type": "feedback"}}]}}, "size": 10_000}
+ARE_OUTCOMES: list[dict[str, Any]] = [{"term": {"doc_type": "feedback"}}]
+QUIET = {"query": {"bool": {"filter": ARE_OUTCOMES}}, "size": 10_000}
 
 
 def transaction(number: int) -> str:
@@ -110,6 +111,21 @@ def test_a_batch_with_both_is_joined_at_once(
     assert verify(settings).problems == ()
 
 
+def test_one_recorded_twice_in_a_batch_counts_once(
+    settings: Settings, stream: Stream, outcomes: Outcomes, store: Elasticsearch
+) -> None:
+    """Redis forgot the first before the pipeline, which was stopped for days, indexed any of them."""
+    write(stream, 1)
+    run_once(settings)
+    assert marks(store, settings) == []  # and the store shows the prediction
+    for label in ("NO", "YES"):
+        assert outcomes.record([outcome(1, label)]) == [("recorded", "")]
+        stream.client.delete(outcome_key(transaction(1)))
+    run_once(settings)
+    assert marks(store, settings) == [("NO", True, True), ("YES", True, False)]
+    assert verify(settings).problems == ()
+
+
 def test_an_outcome_that_came_first_is_joined_later(
     settings: Settings, stream: Stream, outcomes: Outcomes, store: Elasticsearch
 ) -> None:
@@ -120,7 +136,7 @@ def test_an_outcome_that_came_first_is_joined_later(
     write(stream, 2)
     run_once(settings)
     assert marks(store, settings) == [("YES", False, False), ("YES", True, False)]
-    assert FeedbackWatch(settings).look(refresh=True) == 0
+    assert FeedbackWatch(settings).look(whole=True) == 0
     assert verify(settings).problems == ()
 
 
@@ -134,7 +150,7 @@ def test_a_correction_retires_what_it_corrects(
     outcomes.record([outcome(1, "YES", correct=True), outcome(1, "NO", correct=True)])
     run_once(settings)
     assert marks(store, settings) == [("NO", True, True), ("YES", True, True), ("NO", True, False)]
-    assert FeedbackWatch(settings).look(refresh=True) == 0
+    assert FeedbackWatch(settings).look(whole=True) == 0
     assert verify(settings).problems == ()
 
 
@@ -167,6 +183,31 @@ def test_a_correction_waits_for_what_it_corrects() -> None:
     assert changes(hit(1, correction=False), hit(2, correction=True), prediction=None) == [
         ("p-1", False, True)
     ]
+
+
+def test_outcomes_whose_prediction_never_comes_keep_no_other_waiting(
+    settings: Settings,
+    stream: Stream,
+    outcomes: Outcomes,
+    store: Elasticsearch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many newer ones wait, each look goes on where the last one ended; a single run looks at all."""
+    monkeypatch.setattr(feedback_watch, "PAGE", 2)
+    monkeypatch.setattr(feedback_watch, "MOST_PAGES", 2)
+    for numbers in ((1, 2), range(3, 13)):
+        outcomes.record([outcome(number, "YES") for number in numbers])
+    run_once(settings)
+    with monkeypatch.context() as without_a_look:
+        without_a_look.setattr(FeedbackWatch, "look", lambda *_, **__: 0)
+        write(stream, 1)
+        run_once(settings)
+    store.indices.refresh(index=f"{settings.store.es_index_prefix}{MESSAGE}")
+    watch = FeedbackWatch(settings)
+    assert [watch.look() for _ in range(4)] == [0, 0, 1, 0]
+    write(stream, 2)
+    run_once(settings)
+    assert [joined for _, joined, _ in marks(store, settings)] == [True] * 2 + [False] * 10
 
 
 def test_a_document_that_changed_since_is_left(
@@ -254,19 +295,26 @@ def running(settings: Settings) -> Iterator[None]:
 
 def counted(store: Elasticsearch, settings: Settings) -> tuple[int, int, int]:
     """Outcomes in the store: all, those that count, and those of them that are joined."""
-    found = [one["outcome"] for one in stored(store, settings)]
-    live = [one for one in found if not one["superseded"]]
-    return len(found), len(live), sum(one["joined"] for one in live)
+    index = f"{settings.store.es_index_prefix}{MESSAGE}"
+    store.indices.refresh(index=index, **LENIENT)
+    live: list[dict[str, Any]] = [{"term": {"outcome.superseded": False}}]
+    joined: dict[str, Any] = {"term": {"outcome.joined": True}}
+    found = [
+        store.count(index=index, query={"bool": {"filter": [*ARE_OUTCOMES, *more]}}, **LENIENT)["count"]
+        for more in ([], live, [*live, joined])
+    ]
+    return found[0], found[1], found[2]
 
 
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=(pytest.mark.slow, pytest.mark.elastic))])
 def test_every_outcome_counts_once_for_the_right_version(
-    settings: Settings, stream: Stream, outcomes: Outcomes, store: Elasticsearch, tmp_path: Path
+    settings: Settings, stream: Stream, outcomes: Outcomes, store: Elasticsearch, tmp_path: Path, count: int
 ) -> None:
-    """600 in random order, twice, by eight threads, half of them before their predictions are indexed.
+    """In random order, twice, by eight threads, half of them before their predictions are indexed.
 
     The first worker is killed on the way. Meanwhile nobody who counts the documents ever finds one missing or twice.
     """
-    chance, numbers = random.Random(7), list(range(1, 601))
+    chance, numbers = random.Random(7), list(range(1, count + 1))
     write(stream, *numbers[::2])
     given = numbers * 2
     chance.shuffle(given)
@@ -279,25 +327,27 @@ def test_every_outcome_counts_once_for_the_right_version(
     with ThreadPoolExecutor(8) as threads:
         record_page = lambda page: outcomes.record([outcome(n, "YES" if n % 3 else "NO") for n in page])  # noqa: E731
         answers = Counter(status for page in threads.map(record_page, pages) for status, _ in page)
-        assert answers == {"recorded": 600, "known": 600}
+        assert answers == {"recorded": count, "known": count}
     try:
         wait_for(lambda: counted(store, settings)[0] > 0, PATIENCE, "the first to be indexed")
     finally:
         end(killed)
     with running(settings):
-        wait_for(lambda: counted(store, settings) == (600, 600, 300), PATIENCE, "half to be joined")
+        wait_for(
+            lambda: counted(store, settings) == (count, count, count // 2), PATIENCE, "half to be joined"
+        )
         write(stream, *numbers[1::2])
         seen: set[int] = set()
 
         def all_joined() -> bool:
             total, _, joined = counted(store, settings)
             seen.add(total)
-            return joined == 600
+            return joined == count
 
         wait_for(all_joined, PATIENCE, "all to be joined")
-        assert seen == {600}
+        assert seen == {count}
     found = {one["transaction_id"]: one for one in stored(store, settings)}
-    assert len(found) == 600
+    assert len(found) == count
     for number in numbers:
         one = found[transaction(number)]
         assert one["model"]["version"] == VERSIONS[number % 2]

@@ -395,11 +395,11 @@ def test_continuous_work_outlives_redis_and_store(
     running = Running(changed)
     again = None
     try:
-        wait_for(lambda: any("waiting for Redis" in message for message in messages))
+        wait_for(lambda: any("waiting for Redis" in message for message in messages), 90)
         again = RedisServer.start(own_redis.directory, port)
-        wait_for(lambda: stream.ledger.totals().indexed == 2)
+        wait_for(lambda: stream.ledger.totals().indexed == 2, 90)
         again.stop()
-        wait_for(lambda: any("Redis does not answer" in message for message in messages))
+        wait_for(lambda: any("Redis does not answer" in message for message in messages), 90)
         again = RedisServer.start(own_redis.directory, port)
         stream.write(PRODUCER, predictions(3, 4))
         wait_for(lambda: stream.ledger.totals().indexed == 4)
@@ -419,7 +419,7 @@ def test_continuous_work_waits_for_the_store(
     away = load_settings({**environment, "ES_PORT": str(free_port())}, None)
     running = Running(away)
     try:
-        wait_for(lambda: any("waiting for the store" in message for message in messages))
+        wait_for(lambda: any("waiting for the store" in message for message in messages), 90)
     finally:
         assert running.end() < 10
         logger.remove(sink)

@@ -352,7 +352,7 @@ def test_the_command_prints_each_change(settings: Settings, kibana: KibanaDouble
         "KIBANA_URL": kibana.url,
         "MODEL_PATH": str(ROOT / "model" / "lung_cancer"),
     }
-    ran = CliRunner().invoke(app, ["provision", "--folder", str(FOLDER), "--wait", "5"], env=environment)
+    ran = CliRunner().invoke(app, ["provision", "--folder", str(FOLDER), "--wait", "60"], env=environment)
     assert ran.exit_code == 0, ran.output
     prefix = settings.store.es_index_prefix
     assert f"index template {prefix}ml-api-alerts: created" in ran.output

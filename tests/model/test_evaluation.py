@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from tests.model.schemas import mixed_schema
 
-from vigie.model.evaluation import evaluate
+from vigie.model.evaluation import calibration_error, evaluate
 from vigie.model.model_card import wilson_interval
+from vigie.quality.calibration import CURVE_EDGES, binned
+from vigie.quality.calibration import calibration_error as error_of_bins
 from vigie.schema import FeatureSchema
 
 
@@ -28,6 +30,7 @@ def test_two_classes_by_hand(schema: FeatureSchema) -> None:
     assert metrics.brier == pytest.approx((0.01 + 0.16 + 0.49 + 0.64 + 0.01) / 5)
     assert metrics.log_loss == pytest.approx(-np.log([0.9, 0.6, 0.3, 0.2, 0.9]).mean())
     assert metrics.confusion == {"NO": {"NO": 1, "YES": 1}, "YES": {"NO": 1, "YES": 2}}
+    assert metrics.calibration_error == pytest.approx((0.1 + 0.4 + 0.7 + 0.8 + 0.1) / 5)
 
 
 def test_the_threshold_of_the_schema_gives_the_labels(tmp_path: Path) -> None:
@@ -54,6 +57,7 @@ def test_three_classes_by_hand(tmp_path: Path) -> None:
     assert metrics.roc_auc == 1
     assert metrics.brier == pytest.approx((0.06 + 0.78 + 0.14 + 0.24) / 4)
     assert metrics.log_loss == pytest.approx(-np.log([0.8, 0.3, 0.7, 0.6]).mean())
+    assert metrics.calibration_error == pytest.approx((0.2 + 0.5 + 0.3 + 0.4) / 4)
 
 
 def test_the_interval_of_an_accuracy_is_wilsons() -> None:
@@ -62,3 +66,13 @@ def test_the_interval_of_an_accuracy_is_wilsons() -> None:
     assert math.isclose(low, 0.4902, abs_tol=5e-5)
     assert math.isclose(high, 0.9433, abs_tol=5e-5)
     assert wilson_interval(10, 10)[0] == pytest.approx(0.7225, abs=5e-5)
+
+
+def test_the_calibration_error_is_the_one_that_quality_is_judged_by() -> None:
+    """Over 1,000 rows it equals that of ten bins, in which hits and probabilities may balance."""
+    chance = np.random.default_rng(3)
+    scores = np.append(chance.random(998), [0.0, 1.0])
+    hits = (chance.random(1000) < scores**2).astype(float)
+    expected = error_of_bins(binned(CURVE_EDGES, scores, hits))
+    assert calibration_error(scores, hits) == pytest.approx(expected)
+    assert calibration_error(np.array([0.55, 0.55]), np.array([1.0, 0.0])) == pytest.approx(0.05)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vigie.api.exchange import exchange_of
 from vigie.api.feedback import FAILED, Taken
-from vigie.api.feedback_reading import Given, read_feedback
+from vigie.api.feedback_reading import POSSIBLE_YEARS, Given, read_feedback
 from vigie.api.limits import check_json
 from vigie.api.problems import Problem, documented
 from vigie.api.service import Service
@@ -26,7 +26,11 @@ class Feedback(BaseModel):
         description="Id of the prediction, or of the row of a batch", json_schema_extra={"format": "uuid"}
     )
     label: str | int = Field(description="The class, or its position among the classes")
-    at: AwareDatetime | None = Field(None, description="When it came to be known; now when it is not given")
+    at: AwareDatetime | None = Field(
+        None,
+        description="When it came to be known; now when it is not given",
+        json_schema_extra={"pattern": POSSIBLE_YEARS},
+    )
     correct: bool = Field(False, description="Let it take the place of another label given before")
 
 
@@ -82,7 +86,11 @@ def feedback_router(service: Service) -> APIRouter:
         exchange = exchange_of(request.scope)
         check_json(exchange.headers)
         exchange.body = await request.body()
-        found = read_feedback(exchange.body, service.model.schema)
+        try:
+            found = read_feedback(exchange.body, service.model.schema)
+        except Problem:
+            service.feedback.count_invalid()
+            raise
         if isinstance(found, Given):
             (taken,) = await service.feedback.take([found], exchange)
             if taken.status in PROBLEMS:

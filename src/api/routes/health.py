@@ -21,6 +21,16 @@ class HealthModel(BaseModel):
     runtime_reason: str
 
 
+class HealthStages(BaseModel):
+    """What is wrong at each stage, and the remedy; null where nothing is."""
+
+    model: str | None
+    journal: str | None
+    redis: str | None
+    pipeline: str | None
+    store: str | None
+
+
 class HealthDocument(BaseModel):
     """How the service is."""
 
@@ -28,6 +38,7 @@ class HealthDocument(BaseModel):
         description="degraded: it answers, but something behind it is away; unavailable: it cannot answer"
     )
     reasons: list[str]
+    stages: HealthStages = Field(description="The same by stage, in the order in which events pass them")
     model: HealthModel
     redis: Literal["ok", "away", "off"]
     store: Literal["ok", "away"]

@@ -9,14 +9,16 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
-from vigie.api.history import CURSOR, HistoryQuery
+from vigie.api.history import HistoryQuery
 from vigie.api.problems import FieldErrorDocument, documented
 from vigie.api.roles import allowed_methods
 from vigie.api.service import Service
-from vigie.api.subject import LONGEST, SUBJECT_ID
 from vigie.api.validation import invalid
+from vigie.indices.event_order import CURSOR
+from vigie.subject import LONGEST, SUBJECT_ID
 from vigie.telemetry.event import FieldError, Status
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -28,10 +30,18 @@ def _time(given: object) -> datetime:
     try:
         return datetime.fromisoformat(str(given).upper())
     except ValueError:
-        raise ValueError("must be an ISO 8601 time, such as 2026-11-20T10:30:00Z") from None
+        said = "must be an ISO 8601 time, such as 2026-11-20T10:30:00Z"
+        raise PydanticCustomError("time", said) from None
+
+
+def _cursor(given: object) -> str:
+    if not re.fullmatch(CURSOR, str(given)):
+        raise PydanticCustomError("cursor", "must be what the page before has as `next`")
+    return str(given)
 
 
 Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Cursor = Annotated[str, PlainValidator(_cursor), WithJsonSchema({"type": "string", "pattern": CURSOR})]
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -56,7 +66,7 @@ class HistoryParameters(BaseModel):
         ),
     ] = None
     limit: Annotated[int, Field(ge=1, le=MOST)] = 100
-    cursor: Annotated[str | None, Field(pattern=CURSOR, description="`next` of the page before")] = None
+    cursor: Annotated[Cursor | None, Field(description="`next` of the page before")] = None
 
 
 class HistoryItem(BaseModel):
@@ -157,6 +167,8 @@ def history_router(service: Service) -> APIRouter:
 def _query(parameters: HistoryParameters, own_name: str | None) -> HistoryQuery:
     """Return what is asked for. Raises Problem (422) for a parameter that there is not."""
     asked = parameters.model_dump()
+    if parameters.transaction_id is not None and UUID.fullmatch(parameters.transaction_id):
+        asked["transaction_id"] = parameters.transaction_id.lower()  # as they are stored
     unknown = dict(parameters.model_extra or {})
     if own_name in unknown:
         subject = unknown.pop(own_name)

@@ -201,6 +201,11 @@ UI_ENDPOINTS = (
         LOGS_API_ROLE,
         "Entries of the stream in pages: `after`, `limit`, `consumer` → logs, next, oldest",
     ),
+    (
+        "GET `/reports/drift`, `/reports/quality`",
+        LOGS_API_ROLE,
+        "A report as an HTML file, on `window=`: recorded, 500, 2000, 1h, 24h, 7d",
+    ),
     ("GET `/health`", "open", "The process is up, and whether it reaches the API"),
 )
 
@@ -222,7 +227,7 @@ def endpoints_page() -> str:
         "`X-Transaction-Id` and `Server-Timing`; errors are problem documents (RFC 9457) with the transaction id "
         "and `errors[{field, reason}]`. While AUTH_ENABLED is off every role is granted.\n\n"
         + table(("endpoint", "role", "what"), rows)
-        + "\nThe front end answers two requests of programs beside its page:\n\n"
+        + "\nThe front end answers these beside its pages:\n\n"
         + table(("endpoint", "role", "what"), UI_ENDPOINTS)
     )
 

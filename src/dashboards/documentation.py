@@ -25,7 +25,14 @@ INTRODUCTION: Final = """# Dashboards
 
 Each panel is declared once, in [kibana/panels.yaml](../kibana/panels.yaml). From there come Kibana's saved
 objects ([kibana/dashboards.ndjson](../kibana/dashboards.ndjson), written by `make dashboards`), the store
-query that the tests run on the embedded store and on Elasticsearch, and this page (`make reference`).
+query that the tests run on the embedded store and on Elasticsearch, the charts of the built-in pages, and
+this page (`make reference`).
+
+The built-in pages draw the dashboards at `/dashboards` of the front end, in English and, by
+[kibana/panels.fr.yaml](../kibana/panels.fr.yaml), in French. What is shown stands in the address, to be kept
+or sent: `name=performance`, `last=24h` or `since=` and `until=` (ISO 8601; without an offset the wall clock
+of DISPLAY_TIMEZONE), choices such as `model.version=1.0.0&status=ok`, `refresh=off`. Marking a part of a
+chart over time narrows the time; under each chart are its numbers.
 
 Import the saved objects in Kibana 8.3 or newer under *Stack Management → Saved objects → Import*, or let
 `make provision` do it when KIBANA_URL is set. Ids are stable: a second import updates in place. Each
@@ -42,7 +49,8 @@ ADDING: Final = """
    `index`, `where`, `buckets` and `metrics` make the query; `chart` is one of metric, table, line, area, bar,
    bar_stacked, bar_percentage_stacked, bar_horizontal, heatmap. A colour is a meaning of `colours`, never a
    value. With `for_each: binary inputs` (numeric inputs, category inputs) a panel is written out for each
-   such input of the model.
+   such input of the model. Its French is in `kibana/panels.fr.yaml`: title and description by the panel's id,
+   labels by their English words; a text that is missing or left over is refused.
 2. Run `make dashboards`. A mistake is refused with panel and field named; so is a field that the mappings do
    not have, or have with a type the operation does not take.
 3. Say in `tests/dashboards/expected.py` what the right answer is, in plain Python over the events. The tests

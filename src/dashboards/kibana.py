@@ -14,12 +14,17 @@ import orjson
 
 from vigie.dashboards.fields import FieldTypes
 from vigie.dashboards.lens import lens_attributes
-from vigie.dashboards.specification import GRID_COLUMNS, Control, Dashboard, Panel, Specification
+from vigie.dashboards.specification import (
+    GRID_COLUMNS,
+    Control,
+    Dashboard,
+    Panel,
+    Specification,
+)
 
 CORE_LEVEL: Final = "8.3.3"
 LEVELS: Final = {"dashboard": "8.3.0", "index-pattern": "8.0.0"}
 """Type → `migrationVersion`: no newer than 8.3 knows, since Kibana migrates only forward."""
-PANELS_FILE: Final = "panels.yaml"
 DASHBOARDS_FILE: Final = "dashboards.ndjson"
 NAVIGATION: Final = "navigation"
 _NAVIGATION_HEIGHT: Final = 5

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from vigie.schema import Feature, FeatureSchema, Normal
+from vigie.schema import Feature, FeatureSchema, Normal, Text
 
 KINDS: Final[Mapping[str, frozenset[str]]] = {
     "binary inputs": frozenset({"binary"}),
@@ -25,20 +25,23 @@ CLASS_COLOURS: Final = 8
 _RANGES: Final = 12
 """About as many ranges as an input's bounds are cut into."""
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+_YES: Final = Text(en="yes", fr="oui")
 _PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 
 Values = Mapping[str, Any]
 
 
-def expanded(content: Any, schema: FeatureSchema) -> Any:
+def expanded(content: Any, schema: FeatureSchema, language: str = "en") -> Any:
     """Return the specification's `content` with its templates written out for the model of `schema`.
+
+    The schema's words are those of `language`.
 
     Raises ValueError for a for_each or a placeholder that is not known, naming the panel.
     """
     if not isinstance(content, dict) or not isinstance(content.get("dashboards"), list):
         return content
     dashboards = [
-        {**one, "panels": list(_panels(one["panels"], schema))}
+        {**one, "panels": list(_panels(one["panels"], schema, language))}
         if isinstance(one, dict) and isinstance(one.get("panels"), list)
         else one
         for one in content["dashboards"]
@@ -46,7 +49,7 @@ def expanded(content: Any, schema: FeatureSchema) -> Any:
     return {**content, "dashboards": dashboards}
 
 
-def _panels(panels: list[Any], schema: FeatureSchema) -> Iterator[Any]:
+def _panels(panels: list[Any], schema: FeatureSchema, language: str) -> Iterator[Any]:
     common = {
         "positive": schema.target.positive,
         "reference": schema.simulation.prevalence if schema.simulation else None,
@@ -61,7 +64,7 @@ def _panels(panels: list[Any], schema: FeatureSchema) -> Iterator[Any]:
                 yield _written_out(template, common, schema)
                 continue
             for feature in _features(panel["for_each"], schema):
-                yield _written_out(template, {**common, **_about(feature, schema)}, schema)
+                yield _written_out(template, {**common, **_about(feature, schema, language)}, schema)
         except ValueError as error:
             raise ValueError(f"panel {panel.get('id')}: {error}") from error
 
@@ -106,13 +109,16 @@ def _filled(value: Any, values: Values) -> Any:
     return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), value)
 
 
-def _about(feature: Feature, schema: FeatureSchema) -> dict[str, Any]:
+def _about(feature: Feature, schema: FeatureSchema, language: str) -> dict[str, Any]:
+    meaning = (
+        feature.values[1].in_language(language).lower() if 1 in feature.values else _YES.in_language(language)
+    )
     return {
         "name": feature.name,
         "id": feature.name.lower(),
-        "label": feature.label.en,
-        "unit": feature.unit.en if feature.unit else "",
-        "meaning": feature.values[1].en.lower() if 1 in feature.values else "yes",
+        "label": feature.label.in_language(language),
+        "unit": feature.unit.in_language(language) if feature.unit else "",
+        "meaning": meaning,
         "edges": _edges(*feature.bounds),
         "reference": _expected_mean(feature, schema),
     }

@@ -12,6 +12,7 @@ COPY requirements.txt ./
 RUN pip --python /opt/vigie/bin/python install --require-hashes -r requirements.txt
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src ./src
+COPY kibana ./kibana
 # The wheel is built here, where setuptools is; the environment that runs it has neither pip nor setuptools.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
  && pip --python /opt/vigie/bin/python install --no-deps /wheel/*.whl

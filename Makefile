@@ -9,8 +9,8 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic lint format train provision dashboards \
-        pipeline-once pipeline-continuous pipeline-replay verify drift quality simulate simulate-load simulate-drift logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
+.PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic test-browser screenshots lint format train provision dashboards \
+        pipeline-once pipeline-continuous pipeline-replay verify drift quality simulate simulate-load simulate-drift simulate-concept logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
@@ -110,6 +110,9 @@ simulate-load: $(VENV)/installed ## The same at 200 a second, three times as man
 simulate-drift: $(VENV)/installed ## 500 requests like the training data, then 1,000 older and more often tired; `make drift` names both
 	@exec $(BIN)/vigie simulate --rate 50 --requests 1500 --shift AGE=+8 --shift FATIGUE=+.25 --drift-after 500 $(ARGS)
 
+simulate-concept: $(VENV)/installed ## 1,000 requests like the training data, of which outcomes come back, one in five turned; `make quality` says so
+	@exec $(BIN)/vigie simulate --rate 50 --requests 1000 --feedback .8 --concept .2 $(ARGS)
+
 # --- With Docker ----------------------------------------------------------------------------------
 
 COMPOSE := docker compose
@@ -159,6 +162,12 @@ test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, covera
 
 test-elastic: $(VENV)/installed-dev ## Run the tests that use a store on a real Elasticsearch (ES_HOST=: on that one; else JDK 17 and Maven)
 	@$(BIN)/python -m pytest --store=elasticsearch $(ARGS)
+
+test-browser: $(VENV)/installed-dev ## Run the tests of the pages in a real browser (the system's Chromium, or CHROMIUM=path)
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+screenshots: $(VENV)/installed-dev ## Take the pictures of the documentation anew, from the demo's own pages
+	@$(BIN)/python -m tests.browser.screenshots
 
 CAMPAIGN ?= short
 SEED ?= 1

@@ -3,6 +3,10 @@
 from setuptools import find_packages, setup
 
 setup(
-    packages=["vigie", *(f"vigie.{name}" for name in find_packages("src"))],
-    package_data={"": ["*.yaml", "*.lua", "*.json", "*.css", "*.js", "py.typed"]},
+    # The specification of the panels stands outside src/ and is needed where the package is installed.
+    packages=["vigie", "vigie.kibana", *(f"vigie.{name}" for name in find_packages("src"))],
+    package_data={
+        "": ["*.yaml", "*.lua", "*.json", "py.typed"],
+        "vigie.ui": ["styles/*.css", "scripts/*.js", "templates/*/*.html", "texts/*.yaml"],
+    },
 )

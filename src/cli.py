@@ -172,8 +172,8 @@ def dashboards(
 ) -> None:
     """Write Kibana's saved objects for the served model from the specification of the panels."""
     from vigie.dashboards.fields import check_fields, field_types
-    from vigie.dashboards.kibana import DASHBOARDS_FILE, PANELS_FILE, as_ndjson, saved_objects, write
-    from vigie.dashboards.specification import load_specification
+    from vigie.dashboards.kibana import DASHBOARDS_FILE, as_ndjson, saved_objects, write
+    from vigie.dashboards.specification import PANELS_FILE, load_specification
     from vigie.indices.mappings import MESSAGE, index_mappings
     from vigie.schema import load_schema
 

@@ -67,6 +67,9 @@ class Stack:
             self.processes[name] = self.run(*arguments)
 
     def _open_store(self) -> None:
+        if self.door is not None:  # after a kill: behind the same doors
+            self.processes["store"] = StoreServer.start(self.home / "store", self.door.upstream.port).process
+            return
         url = ""
         if RUN.store is None:
             server = StoreServer.start(self.home / "store")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.servers import ROOT
 
-SHIPPED = {".py", ".lua", ".yaml", ".json", ".css", ".js", ".typed"}
+SHIPPED = {".py", ".lua", ".yaml", ".json", ".css", ".js", ".html", ".typed"}
 
 
 def files_below(folder: Path) -> set[str]:
@@ -24,11 +24,12 @@ def files_below(folder: Path) -> set[str]:
 
 
 def test_an_installed_wheel_has_every_file_of_src(tmp_path: Path) -> None:
-    """No module, script or template is left out when the package is built and installed."""
+    """No module, script, template or panel is left out when the package is built and installed."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "kibana", source / "kibana")
     shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     uv = [sys.executable, "-m", "uv"]
     for command in (
@@ -38,7 +39,8 @@ def test_an_installed_wheel_has_every_file_of_src(tmp_path: Path) -> None:
         if "install" in command:
             command.append(str(next(tmp_path.glob("*.whl"))))
         subprocess.run(command, check=True, cwd=tmp_path)
-    assert files_below(tmp_path / "installed" / "vigie") == files_below(ROOT / "src")
+    panels = {f"kibana/{path.name}" for path in (ROOT / "kibana").glob("*.yaml")}
+    assert files_below(tmp_path / "installed" / "vigie") == files_below(ROOT / "src") | panels
 
 
 @pytest.mark.parametrize(

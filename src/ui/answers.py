@@ -1,10 +1,19 @@
-"""What the visitor entered → the record that the API takes."""
+"""What the visitor entered → the record that the API takes; what the API refused → the fields of the form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 from vigie.schema import Feature, FeatureSchema, Value
+from vigie.ui.feature_words import expectation
+from vigie.ui.language import Language
+from vigie.ui.outcome import Failure, Fault
+from vigie.ui.texts import Texts
+
+LONGEST_ECHO: Final = 40
+"""Characters of a wrong value that a reason repeats."""
 
 Entered = bool | int | float | str | None
 """A form value as it arrives: JSON, None where a field was left empty."""
@@ -21,6 +30,14 @@ def record_from(schema: FeatureSchema, entered: Sequence[Entered]) -> dict[str, 
     }
 
 
+def entered_from(schema: FeatureSchema, record: Mapping[str, Value]) -> list[Entered]:
+    """Return what the form shows for a valid `record`, one value per feature in the schema's order."""
+    return [
+        record[feature.name] == 1 if feature.type == "binary" and not feature.values else record[feature.name]
+        for feature in schema.features
+    ]
+
+
 def _value(feature: Feature, entered: bool | int | float | str) -> Value:
     """Browsers know one kind of number, and a checkbox is true or false; the API is strict about both."""
     if isinstance(entered, str):
@@ -32,8 +49,26 @@ def _value(feature: Feature, entered: bool | int | float | str) -> Value:
     return entered
 
 
-def field_label(schema: FeatureSchema, field: str, language: str) -> str:
-    """Return the label of the API's `field` (either spelling), or `field` itself when it is not an input."""
-    by_spelling: Mapping[str, Feature] = {f.spaced_name: f for f in schema.features} | dict(schema.by_name)
-    feature = by_spelling.get(field)
-    return field if feature is None else feature.label.in_language(language)
+def in_the_forms_words(
+    failure: Failure, schema: FeatureSchema, record: Mapping[str, Value], texts: Texts, language: Language
+) -> Failure:
+    """Return the `failure` of sending `record` with its reasons as the form names things, in `language`."""
+
+    def told(fault: Fault) -> Fault:
+        feature = _feature(schema, fault.field)
+        if feature is None:
+            return fault
+        label = feature.label.in_language(language)
+        if feature.name not in record:
+            reason = texts.say(language, "predict.required")
+        else:
+            wanted = expectation(texts, language, feature)
+            given = str(record[feature.name])[:LONGEST_ECHO]
+            reason = texts.say(language, "predict.must_be", wanted=wanted, given=given)
+        return Fault(field=feature.name, reason=reason, label=label)
+
+    return replace(failure, faults=tuple(map(told, failure.faults)))
+
+
+def _feature(schema: FeatureSchema, field: str) -> Feature | None:
+    return schema.by_name.get(field) or {one.spaced_name: one for one in schema.features}.get(field)

@@ -18,14 +18,12 @@ from fastapi import FastAPI
 from loguru import logger
 
 from vigie.errors import VigieError
-from vigie.model.package import PackageError, notice, read_manifest
-from vigie.schema import FeatureSchema, load_schema
+from vigie.schema import load_schema
 from vigie.settings import Settings
 from vigie.telemetry import application_log
 from vigie.telemetry.emitter import Emitter
 from vigie.telemetry.service_report import ServiceReports
-from vigie.ui.api_client import ApiClient
-from vigie.ui.logs_api import LogsReader
+from vigie.ui.report_routes import report_router
 from vigie.ui.routes import build_router, install_problems
 
 SHUTDOWN_SECONDS: Final = 1
@@ -41,12 +39,11 @@ def create_app(settings: Settings) -> FastAPI:
     """
     schema = load_schema(settings.model.model_path)
     # Gradio takes seconds to import: a port in use or a bad schema is told before.
-    import gradio as gr
+    from vigie.ui.batch.routes import batch_router
+    from vigie.ui.mounting import mount_pages
+    from vigie.ui.site import Site
 
-    from vigie.ui.page import PAGE_SCRIPT, PAGE_STYLE, build_page, theme
-
-    api = ApiClient(settings.api)
-    reader = LogsReader(settings)
+    site = Site.open(settings, schema)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,10 +52,10 @@ def create_app(settings: Settings) -> FastAPI:
         reports = ServiceReports(emitter, "ui")
         reports.start()
         logger.info("front end for {} {} started", schema.name, schema.version)
+        site.drift.warm_up()
         yield
         logger.info("front end stops")
-        await api.close()
-        reader.close()
+        await site.close()
         await anyio.to_thread.run_sync(reports.stop)
         await anyio.to_thread.run_sync(emitter.stop, FLUSH_SECONDS)
 
@@ -67,32 +64,11 @@ def create_app(settings: Settings) -> FastAPI:
         title="Vigie front end", version=version("vigie"), docs_url=None, redoc_url=None, lifespan=lifespan
     )
     install_problems(app)
-    app.include_router(build_router(reader, api))
-    gr.mount_gradio_app(
-        app,
-        build_page(schema, notice_of(settings, schema), api, reader),
-        "/",
-        server_name=settings.ui.gradio_host,
-        server_port=settings.ui.gradio_port,
-        footer_links=["api", "settings"],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        show_error=False,
-        theme=theme(),
-        css_paths=PAGE_STYLE,
-        js=PAGE_SCRIPT,
-    )
+    app.include_router(build_router(site.reader, site.api))
+    app.include_router(batch_router(schema))
+    app.include_router(report_router(site.drift))
+    mount_pages(app, site)
     return app
-
-
-def notice_of(settings: Settings, schema: FeatureSchema, language: str = "en") -> str:
-    """Return what the model is not: the package's notice, or the schema's caution while it is not trained."""
-    try:
-        return notice(schema, read_manifest(settings.model.model_path), language)
-    except PackageError:
-        return schema.caution.in_language(language)
 
 
 def serve(settings: Settings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import redis
@@ -73,17 +74,10 @@ class LogsReader:
         A consumer that is new is noted at its first call, so that nothing is trimmed before it confirms.
         Raises NotPermittedError without the role, LogsUnavailableError when there is no Redis to read.
         """
-        if self._settings.security.auth_enabled:
-            raise NotPermittedError(f"/logs_api needs the role {ROLE}")
-        if not self._settings.redis.log_to_redis:
-            raise LogsUnavailableError("LOG_TO_REDIS is false: events go to standard output, not to Redis")
-        try:
+        with self._readable():
             if query.consumer:
                 self._confirm(query.consumer, query.after)
             oldest, entries = self._stream.page(query.after, query.limit)
-        except redis.RedisError as error:
-            host, port = self._settings.redis.address
-            raise LogsUnavailableError(f"Redis at {host}:{port} does not answer") from error
         entries = within(entries, PAGE_BYTES)
         return LogsPage(
             logs=[_log(entry) for entry in entries],
@@ -91,9 +85,28 @@ class LogsReader:
             oldest=oldest,
         )
 
+    def newest(self, limit: int) -> list[dict[str, JsonValue]]:
+        """Return up to `limit` entries as a page has them, newest first. Raises as `page` does."""
+        with self._readable():
+            entries = self._stream.newest(limit)
+        return [_log(entry) for entry in within(entries, PAGE_BYTES)]
+
     def close(self) -> None:
         """Close the connections."""
         self._stream.client.close()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say why the stream cannot be read, if it cannot."""
+        if self._settings.security.auth_enabled:
+            raise NotPermittedError(f"/logs_api needs the role {ROLE}")
+        if not self._settings.redis.log_to_redis:
+            raise LogsUnavailableError("LOG_TO_REDIS is false: events go to standard output, not to Redis")
+        try:
+            yield
+        except redis.RedisError as error:
+            host, port = self._settings.redis.address
+            raise LogsUnavailableError(f"Redis at {host}:{port} does not answer") from error
 
     def _confirm(self, consumer: str, after: str) -> None:
         if after:

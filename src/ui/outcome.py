@@ -1,4 +1,4 @@
-"""What became of a request for a prediction, in terms that a visitor understands."""
+"""What became of a request to the API, in terms that a visitor understands."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Fault(BaseModel):
 
     field: str = ""
     reason: str
+    label: str = ""
+    """The field's name in the form, once it is known who reads it."""
 
 
 class Problem(BaseModel):
@@ -40,16 +42,30 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no prediction."""
+    """Why there is no answer; the template `parts/failure.html` shows it in the visitor's language."""
 
     title: str
+    """Key of a text, as the next two."""
     what_happened: str
-    what_to_do: str
+    what_to_do: tuple[str, ...]
+    summary: str
+    """What happened, in English and one line: for logs and programs."""
     request_id: str
     """The X-Request-ID that was sent."""
     transaction_id: str | None = None
     """The API's own id, when it got as far as giving one."""
     faults: tuple[Fault, ...] = ()
+    status: int | None = None
+    """The API's status; None when no answer came."""
+    said: str = ""
+    """The API's own words, in English."""
+    url: str = ""
+    """Where it was asked."""
+
+    @property
+    def said_matters(self) -> bool:
+        """Whether the API's own words are what a visitor needs."""
+        return self.what_happened == "failure.said"
 
     def in_one_line(self) -> str:
         """Return it as one line of text, for programs."""
@@ -57,22 +73,24 @@ class Failure:
         reference = (
             f"transaction {self.transaction_id}" if self.transaction_id else f"request {self.request_id}"
         )
-        return " — ".join((self.title, reasons or self.what_happened, reference))
+        return " — ".join((self.summary, *([reasons] if reasons else ()), reference))
 
 
 Outcome = Prediction | Failure
 
-_TRY_AGAIN = "Your answers are still in the form: wait a moment and press Predict again."
-_REPORT = "If it happens again, give the id below to whoever runs this service."
+_AGAIN = ("failure.try_again",)
+_REPORT = ("failure.try_again", "failure.report")
 
-_BY_STATUS: dict[int, tuple[str, str]] = {
-    401: ("Predictions need a sign-in", "Ask whoever runs this service for access."),
-    403: ("Predictions are not open to you", "Ask whoever runs this service for access."),
-    413: ("The answers are too long", "Shorten what you typed and press Predict again."),
-    422: ("Some answers were not accepted", "Correct them in the form and press Predict again."),
-    429: ("Too many requests at the moment", _TRY_AGAIN),
-    503: ("The prediction service is busy or starting", _TRY_AGAIN),
-    504: ("The prediction took too long", f"{_TRY_AGAIN} {_REPORT}"),
+_BY_STATUS: dict[int, tuple[str, tuple[str, ...]]] = {
+    401: ("failure.sign_in", ("failure.ask_for_access",)),
+    403: ("failure.not_open", ("failure.ask_for_access",)),
+    404: ("failure.not_found", ()),
+    409: ("failure.conflict", ()),
+    413: ("failure.too_large", ("failure.shorten",)),
+    422: ("failure.refused", ("failure.correct",)),
+    429: ("failure.too_many", _AGAIN),
+    503: ("failure.not_now", _AGAIN),
+    504: ("failure.too_slow", _REPORT),
 }
 """HTTP status of the API's answer → title, what to do."""
 
@@ -83,52 +101,67 @@ def outcome_of(response: httpx.Response, request_id: str) -> Outcome:
         try:
             return Prediction.model_validate_json(response.content)
         except ValidationError:
-            return _not_our_api(response, request_id)
+            return not_our_api(response, request_id)
+    return refusal_of(response, request_id)
+
+
+def refusal_of(response: httpx.Response, request_id: str) -> Failure:
+    """Return the failure that the API's `response`, which is no success, describes."""
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
         problem = Problem()
-    title, advice = _BY_STATUS.get(
-        response.status_code, ("The prediction service could not answer", f"{_TRY_AGAIN} {_REPORT}")
-    )
+    status = response.status_code
+    title, advice = _BY_STATUS.get(status, ("failure.no_answer", _REPORT))
+    said = problem.detail or problem.title
     return Failure(
         title=title,
-        what_happened=_what_happened(problem, response.status_code),
+        what_happened=_what_happened(problem, said),
         what_to_do=advice,
+        summary=said or f"The service answered {status}",
         request_id=request_id,
         transaction_id=problem.transaction_id or response.headers.get("x-transaction-id"),
         faults=problem.errors,
+        status=status,
+        said=said,
     )
 
 
-def _what_happened(problem: Problem, status: int) -> str:
+def _what_happened(problem: Problem, said: str) -> str:
     if problem.errors:  # they say it better than the summary for programs
-        return "This does not fit what the model was made for:"
-    return problem.detail or problem.title or f"The service answered {status}."
+        return "failure.faults"
+    return "failure.said" if said else "failure.status"
 
 
 def failure_of(error: httpx.HTTPError | httpx.InvalidURL, api_url: str, request_id: str) -> Failure:
     """Return the failure for an `error` that kept the API's answer from arriving."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return Failure(
-            title="The prediction service is too slow",
-            what_happened="It took the request, but no answer came in time.",
-            what_to_do=f"{_TRY_AGAIN} {_REPORT}",
+            title="failure.too_slow",
+            what_happened="failure.no_answer_in_time",
+            what_to_do=_REPORT,
+            summary="The service took the request, but no answer came in time",
             request_id=request_id,
+            url=api_url,
         )
     return Failure(
-        title="The prediction service cannot be reached",
-        what_happened=f"Nothing answers at {api_url}, so nothing was predicted.",
-        what_to_do=f"{_TRY_AGAIN} If it stays away, tell whoever runs it.",
+        title="failure.away",
+        what_happened="failure.nothing_answers",
+        what_to_do=("failure.try_again", "failure.stays_away"),
+        summary=f"Nothing answers at {api_url}",
         request_id=request_id,
+        url=api_url,
     )
 
 
-def _not_our_api(response: httpx.Response, request_id: str) -> Failure:
+def not_our_api(response: httpx.Response, request_id: str) -> Failure:
+    """Return the failure for a `response` that the API would not give."""
     return Failure(
-        title="The answer could not be understood",
-        what_happened="Something answered, but not with a prediction.",
-        what_to_do="Tell whoever runs this service that API_URL seems to lead to something else.",
+        title="failure.not_understood",
+        what_happened="failure.not_our_api",
+        what_to_do=("failure.check_api_url",),
+        summary="Something answered that is not this service's API",
         request_id=request_id,
         transaction_id=response.headers.get("x-transaction-id"),
+        status=response.status_code,
     )

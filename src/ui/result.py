@@ -1,130 +1,140 @@
-"""The answer as the visitor reads it. Every text that goes into the page is escaped here."""
+"""The answer as an honest statement: what the model says, how far it can be trusted, and what it is not."""
 
 from __future__ import annotations
 
-from html import escape
-from urllib.parse import quote
+from dataclasses import dataclass
 
 from vigie.schema import FeatureSchema
-from vigie.ui.answers import field_label
-from vigie.ui.outcome import Failure, Outcome, Prediction
-
-WAITING = """
-<div class="answer waiting">
-  <h2>Result</h2>
-  <p>Fill in the form and press <b>Predict</b>. The answer appears here.</p>
-</div>
-"""
+from vigie.ui.feature_words import plain
+from vigie.ui.language import Language
+from vigie.ui.model_facts import Facts
+from vigie.ui.numbers import number, percent
+from vigie.ui.outcome import Prediction
+from vigie.ui.texts import Texts
 
 
-def percent(probability: float) -> str:
-    """Return `probability` (0–1) in percent, never rounded to a certainty that it is not."""
-    value = 100 * probability
-    if 0 < value < 0.1:
-        return "less than 0.1 %"
-    if 99.9 < value < 100:
-        return "more than 99.9 %"
-    return f"{value:.1f} %".replace(".0 %", " %")
+@dataclass(frozen=True)
+class Bar:
+    """A probability with the threshold it is held against, both in percent of the bar's length."""
+
+    label: str
+    shown: str
+    percent: float
+    threshold: float | None
+    threshold_words: str
 
 
-def out_of_hundred(probability: float) -> str:
-    """Return how many of 100 a `probability` (0–1) stands for, in words."""
-    count = round(100 * probability)
-    if count == 0 and probability > 0:
-        return "fewer than 1"
-    if count == 100 and probability < 1:
-        return "more than 99"
-    return f"about {count}"
+@dataclass(frozen=True)
+class Statement:
+    """What the template `predict/answer.html` shows, as text in one language."""
+
+    target: str
+    given: str
+    bar: Bar | None
+    meaning: str
+    trust: str
+    notice: str
+    model: str
+    transaction_id: str
 
 
-def probability_class(schema: FeatureSchema, answer: Prediction) -> str:
-    """Return the label of the class whose probability the API gives: of two the positive one."""
-    return schema.target.positive if len(schema.target.classes) == 2 else str(answer.label)
+@dataclass(frozen=True)
+class Speaker:
+    """Says in one language what the model of a schema answered."""
 
+    schema: FeatureSchema
+    texts: Texts
+    language: Language
 
-def explanation(schema: FeatureSchema, answer: Prediction, language: str = "en") -> str:
-    """Return in plain words what the answer means, as text (not markup)."""
-    title = schema.target.title.in_language(language)
-    if answer.label is None or answer.probability is None:
-        return f"For answers like these the model expects {title} to be about {answer.prediction:g}."
-    expected = out_of_hundred(answer.probability)
-    label = probability_class(schema, answer)
-    meaning = schema.target.meaning.get(answer.label)
-    sentences = [meaning.in_language(language)] if meaning else []
-    sentences.append(
-        f"Of 100 cases with answers like these, the model expects {expected} to be “{title}: {label}”."
-    )
-    return " ".join(sentences)
+    def statement(self, answer: Prediction, facts: Facts | None, notice: str) -> Statement:
+        """Return the statement of `answer`; without `facts` it says less, and makes nothing up."""
+        return Statement(
+            target=self._title,
+            given=plain(self.language, answer.prediction) if answer.label is None else answer.label,
+            bar=self._bar(answer, facts),
+            meaning=self.meaning(answer),
+            trust=self.trust(answer, facts),
+            notice=notice,
+            model=f"{answer.model_name} {answer.model_version}",
+            transaction_id=answer.transaction_id,
+        )
 
+    def meaning(self, answer: Prediction) -> str:
+        """Return in plain words what the answer means."""
+        if answer.label is None or answer.probability is None:
+            value = plain(self.language, answer.prediction)
+            return self._say("predict.expects_number", target=self._title, value=value)
+        frequency = self._say(
+            "predict.of_hundred",
+            count=self.out_of_hundred(answer.probability),
+            target=self._title,
+            label=self.probability_class(answer),
+        )
+        meaning = self.schema.target.meaning.get(answer.label)
+        return f"{meaning.in_language(self.language)} {frequency}" if meaning else frequency
 
-def render(outcome: Outcome, schema: FeatureSchema, notice: str, api_url: str, language: str = "en") -> str:
-    """Return the HTML of the result panel for `outcome`."""
-    if isinstance(outcome, Failure):
-        return _failure(outcome, schema, api_url, language)
-    title = schema.target.title.in_language(language)
-    given = f"{outcome.prediction:g}" if outcome.label is None else outcome.label
-    return f"""
-<div class="answer">
-  <h2>Result</h2>
-  <p class="class"><span>{escape(title)}</span> <strong>{escape(given)}</strong></p>
-  {_bar(schema, outcome, title)}
-  <h3>What it means</h3>
-  <p>{escape(explanation(schema, outcome, language))}</p>
-  <h3>What it is not</h3>
-  <p>{escape(_sentence(notice))}</p>
-  <dl>
-    <dt>Model</dt><dd>{escape(outcome.model_name)} {escape(outcome.model_version)}</dd>
-    <dt>Transaction</dt><dd>{_log_link(outcome.transaction_id, api_url)}</dd>
-  </dl>
-</div>
-"""
+    def trust(self, answer: Prediction, facts: Facts | None) -> str:
+        """Return how far the model's probabilities were off where the truth is known."""
+        if facts is None or facts.version != answer.model_version or answer.probability is None:
+            return self._say("predict.trust_unknown")
+        rows, error = number(self.language, facts.metrics.rows), facts.metrics.calibration_error
+        if error is None:
+            right = percent(self.language, facts.metrics.correct / facts.metrics.rows)
+            return self._say("predict.trust_accuracy", rows=rows, right=right)
+        points = number(self.language, 100 * error, 1)
+        key = "predict.trust_simulated" if facts.simulated else "predict.trust"
+        return self._say(key, rows=rows, points=points)
 
+    def probability_class(self, answer: Prediction) -> str:
+        """Return the label of the class whose probability the API gives: of two the positive one."""
+        target = self.schema.target
+        return target.positive if len(target.classes) == 2 else str(answer.label)
 
-def _bar(schema: FeatureSchema, answer: Prediction, title: str) -> str:
-    if answer.probability is None:
-        return ""
-    label = escape(f"Probability of “{title}: {probability_class(schema, answer)}”")
-    share = f"{100 * answer.probability:.1f}"
-    return f"""
-  <p class="probability"><span>{label}</span> <b>{percent(answer.probability)}</b></p>
-  <div class="bar" role="meter" aria-label="{label}"
-    aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}"><div style="width: {share}%"></div></div>
-"""
+    def percent(self, probability: float) -> str:
+        """Return `probability` (0-1) in percent, never rounded to a certainty that it is not."""
+        if 0 < probability < 0.001:
+            return self._say("predict.less_than", limit=percent(self.language, 0.001))
+        if 0.999 < probability < 1:
+            return self._say("predict.more_than", limit=percent(self.language, 0.999))
+        return percent(self.language, probability)
 
+    def out_of_hundred(self, probability: float) -> str:
+        """Return how many of 100 a `probability` (0-1) stands for, in words."""
+        count = round(100 * probability)
+        if count == 0 and probability > 0:
+            return self._say("predict.fewer_than_one")
+        if count == 100 and probability < 1:
+            return self._say("predict.more_than_99")
+        return self._say("predict.about", count=count)
 
-def _failure(failure: Failure, schema: FeatureSchema, api_url: str, language: str) -> str:
-    faults = "".join(
-        f"<li>{_fault_field(schema, fault.field, language)}{escape(fault.reason)}</li>"
-        for fault in failure.faults
-    )
-    if failure.transaction_id:
-        term, reference = "Transaction", _log_link(failure.transaction_id, api_url)
-    else:
-        term, reference = "Request", f"<code>{escape(failure.request_id)}</code>"
-    return f"""
-<div class="answer failure" role="alert">
-  <h2>{escape(failure.title)}</h2>
-  <p>{escape(failure.what_happened)}</p>
-  {f"<ul>{faults}</ul>" if faults else ""}
-  <p>{escape(failure.what_to_do)}</p>
-  <dl><dt>{term}</dt><dd>{reference}</dd></dl>
-</div>
-"""
+    def _bar(self, answer: Prediction, facts: Facts | None) -> Bar | None:
+        if answer.probability is None:
+            return None
+        label = self.probability_class(answer)
+        threshold = self._threshold(answer, facts)
+        words = ""
+        if threshold is not None:
+            shown = percent(self.language, threshold, 0 if round(threshold, 2) == threshold else 1)
+            words = self._say("predict.threshold", label=label, share=shown)
+        return Bar(
+            label=self._say("predict.probability_of", target=self._title, label=label),
+            shown=self.percent(answer.probability),
+            percent=round(100 * answer.probability, 2),
+            threshold=None if threshold is None else round(100 * threshold, 2),
+            threshold_words=words,
+        )
 
+    def _threshold(self, answer: Prediction, facts: Facts | None) -> float | None:
+        """The served model's; another version than the schema's is not guessed at."""
+        if facts is not None and facts.version == answer.model_version:
+            return facts.threshold
+        target = self.schema.target
+        known = answer.model_version == self.schema.version and len(target.classes) == 2
+        return target.threshold if known else None
 
-def _fault_field(schema: FeatureSchema, field: str, language: str) -> str:
-    return f"<b>{escape(field_label(schema, field, language))}</b>: " if field else ""
+    @property
+    def _title(self) -> str:
+        return self.schema.target.title.in_language(self.language)
 
-
-def _sentence(notice: str) -> str:
-    text = notice[:1].upper() + notice[1:]
-    return text if text.endswith(".") else f"{text}."
-
-
-def _log_link(transaction_id: str, api_url: str) -> str:
-    """An id as a link to its log entries; an API_URL that is not http(s) gives no link."""
-    shown = f"<code>{escape(transaction_id)}</code>"
-    if not api_url.startswith(("http://", "https://")):
-        return shown
-    address = escape(f"{api_url}/logs?transaction_id={quote(transaction_id, safe='')}")
-    return f'<a href="{address}" target="_blank" rel="noopener">{shown}</a>'
+    def _say(self, key: str, **values: object) -> str:
+        return self.texts.say(self.language, key, **values)

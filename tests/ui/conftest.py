@@ -70,6 +70,8 @@ def api_double(_api_server: ApiDouble) -> ApiDouble:
     """The double, answering with a prediction until told otherwise."""
     _api_server.answer_with(200, ANSWER)
     _api_server.requests.clear()
+    _api_server.elsewhere.clear()
+    _api_server.asked.clear()
     return _api_server
 
 

@@ -38,6 +38,11 @@ class ApiDouble:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     requests: list[dict[str, Any]] = field(default_factory=list)
+    """What /predict was sent."""
+    elsewhere: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Path → status and body that differ from those of /predict."""
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    """Path and JSON body of what those were sent."""
 
     def answer_with(self, status: int, body: Any, delay_seconds: float = 0.0, **headers: str) -> None:
         """Answer /predict so from now on; `body` is sent as JSON unless it is text."""
@@ -51,9 +56,12 @@ class ApiDouble:
         if scope["path"] == "/predict":
             self.requests.append({"record": json.loads(body), "headers": dict(scope["headers"])})
             await asyncio.sleep(self.delay_seconds)
-        content = self.body if isinstance(self.body, str) else json.dumps(self.body)
+        status, answer = self.elsewhere.get(scope["path"], (self.status, self.body))
+        if scope["path"] in self.elsewhere:
+            self.asked.append((scope["path"], json.loads(body) if body else None))
+        content = answer if isinstance(answer, str) else json.dumps(answer)
         headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content.encode()})
 
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from tests.servers import ROOT
 
 from vigie.schema import FeatureSchema, load_schema
-from vigie.ui.answers import field_label, record_from
+from vigie.ui.answers import entered_from, in_the_forms_words, record_from
+from vigie.ui.outcome import Failure, Fault
+from vigie.ui.texts import Texts
 
 REFERENCE = load_schema(ROOT / "model" / "lung_cancer")
 
@@ -50,13 +52,43 @@ def test_every_answer_lands_at_its_own_feature(answers: list[int]) -> None:
     assert list(record_from(REFERENCE, ticked).items()) == list(zip(REFERENCE.names, answers, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("field", "label"),
-    [("CHEST_PAIN", "Chest pain"), ("CHEST PAIN", "Chest pain"), ("SHOE_SIZE", "SHOE_SIZE")],
-)
-def test_a_refused_field_has_the_name_it_has_in_the_form(
-    schema: FeatureSchema, field: str, label: str
-) -> None:
-    """Both spellings of the API give the form's label; a field that is none of ours keeps its name."""
-    assert field_label(schema, field, "en") == label
-    assert field_label(schema, "CHEST_PAIN", "fr") == "Douleur thoracique"
+def test_what_the_form_shows_of_a_record_is_what_it_sends_of_it(mixed_schema: FeatureSchema) -> None:
+    """An example filled in and sent unchanged is the record it was."""
+    record = mixed_schema.example()
+    entered = entered_from(mixed_schema, record)
+    assert entered[0] is True
+    assert record_from(mixed_schema, entered) == record
+
+
+TEXTS = Texts()
+
+
+def told(field: str, language: Any, **record: Any) -> tuple[str, str, str]:
+    """Field, label and reason of a fault at `field` of `record`."""
+    failure = Failure("t", "w", (), "s", "r", faults=(Fault(field=field, reason="said so"),))
+    (fault,) = in_the_forms_words(failure, REFERENCE, record, TEXTS, language).faults
+    return fault.field, fault.label, fault.reason
+
+
+@pytest.mark.parametrize("field", ["CHEST_PAIN", "CHEST PAIN"])
+def test_a_refused_field_has_the_name_it_has_in_the_form(field: str) -> None:
+    """Both spellings of the API give the form's label, and the reason says what is wanted, in both languages."""
+    assert told(field, "en", CHEST_PAIN=7) == ("CHEST_PAIN", "Chest pain", "must be 0 or 1; this was 7")
+    assert told(field, "fr", CHEST_PAIN=7) == (
+        "CHEST_PAIN",
+        "Douleur thoracique",
+        "doit être 0 ou 1\u00a0; c’était 7",
+    )
+
+
+def test_what_was_not_answered_is_told_apart_from_what_does_not_fit() -> None:
+    """A field that was left empty needs an answer; a number out of range says the range."""
+    assert told("AGE", "en") == ("AGE", "Age", "needs an answer")
+    assert told("AGE", "en", AGE=500)[2] == "must be a whole number, 0 to 120; this was 500"
+    assert len(told("AGE", "en", AGE="x" * 9999)[2]) < 100
+
+
+def test_a_field_that_is_none_of_ours_keeps_the_apis_words() -> None:
+    """So does a fault of the whole record."""
+    assert told("SHOE_SIZE", "fr") == ("SHOE_SIZE", "", "said so")
+    assert told("", "fr") == ("", "", "said so")

@@ -43,7 +43,7 @@ async def test_a_fault_of_the_api_is_an_outcome(client: ApiClient, api_double: A
     api_double.answer_with(503, {"title": "Queue full", "transaction_id": TRANSACTION})
     outcome = await client.predict({})
     assert isinstance(outcome, Failure)
-    assert (outcome.what_happened, outcome.transaction_id) == ("Queue full", TRANSACTION)
+    assert (outcome.said, outcome.transaction_id) == ("Queue full", TRANSACTION)
 
 
 async def test_an_api_that_is_too_slow_is_given_up(client: ApiClient, api_double: ApiDouble) -> None:
@@ -51,7 +51,7 @@ async def test_an_api_that_is_too_slow_is_given_up(client: ApiClient, api_double
     api_double.answer_with(200, {}, delay_seconds=2)
     outcome = await client.predict({})
     assert isinstance(outcome, Failure)
-    assert outcome.title == "The prediction service is too slow"
+    assert (outcome.title, outcome.status) == ("failure.too_slow", None)
     assert UUID(outcome.request_id).version == 7
 
 
@@ -62,7 +62,7 @@ async def test_an_api_that_is_away_is_an_outcome(settings_for: Callable[..., Set
     client = ApiClient(settings_for(API_URL=address).api)
     outcome = await client.predict({})
     assert isinstance(outcome, Failure)
-    assert outcome.what_happened == f"Nothing answers at {address}, so nothing was predicted."
+    assert (outcome.what_happened, outcome.url) == ("failure.nothing_answers", address)
     assert not await client.reachable()
     await client.close()
 

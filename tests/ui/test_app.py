@@ -15,10 +15,9 @@ import pytest
 from tests.servers import RedisServer, free_port, stop, wait_for
 
 from vigie.errors import VigieError
-from vigie.schema import load_schema
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.stream import Stream
-from vigie.ui.app import listen, notice_of, serve
+from vigie.ui.app import listen, serve
 
 WATCHED = """
 import sys
@@ -51,17 +50,6 @@ def test_an_address_of_another_machine_is_one_line() -> None:
     """192.0.2.0/24 is reserved for documentation and nobody's."""
     with pytest.raises(VigieError, match=r"cannot listen on 192\.0\.2\.1:7860 .*GRADIO_HOST"):
         listen("192.0.2.1", 7860)
-
-
-def test_the_notice_is_the_packages_or_the_schemas_caution(
-    settings_for: Callable[..., Settings], package_path: Path, untrained: Path
-) -> None:
-    """A simulated model is called a demonstration; before training the schema's caution stands alone."""
-    schema = load_schema(untrained)
-    assert notice_of(settings_for(MODEL_PATH=untrained), schema) == "not a medical device"
-    assert notice_of(settings_for(MODEL_PATH=package_path), schema) == (
-        "demonstration model trained on a simulated cohort; not a medical device"
-    )
 
 
 @pytest.fixture

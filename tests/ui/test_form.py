@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import gradio as gr
 import pytest
 from tests.servers import ROOT
+from tests.ui.sites import site_of
 
 from vigie.schema import Feature, FeatureSchema, load_schema
 from vigie.ui.form import build_form, slider_step
+from vigie.ui.language import Language
 
 
-def form_of(schema: FeatureSchema, language: str = "en") -> dict[str, gr.components.Component]:
-    """The fields of the form by their feature."""
-    with gr.Blocks(analytics_enabled=False):
-        fields = build_form(schema, language)
-    return dict(zip(schema.names, fields, strict=True))
+class Form:
+    """The form of a schema as a visitor of one language gets it."""
+
+    def __init__(self, schema: FeatureSchema, language: Language = "en") -> None:
+        site = site_of(schema, Path("nowhere"))
+        with gr.Blocks(analytics_enabled=False) as page:
+            fields = build_form(site)
+        self.fields = dict(zip(schema.names, fields, strict=True))
+        self.headings = [
+            self.said(site, language, one.value) for one in page.blocks.values() if isinstance(one, gr.HTML)
+        ]
+        self.words: dict[str, tuple[Any, Any]] = {
+            name: (self.said(site, language, field.label), self.said(site, language, field.info))
+            for name, field in self.fields.items()
+        }
+        self.choices = {
+            name: [(self.said(site, language, text), value) for text, value in field.choices]
+            for name, field in self.fields.items()
+            if hasattr(field, "choices")
+        }
+
+    @staticmethod
+    def said(site: Any, language: Language, text: Any) -> Any:
+        """Return a text for components in `language`."""
+        return None if text is None else site.texts.resolve(language, str(text)).strip()
 
 
 def test_the_reference_form(schema: FeatureSchema) -> None:
     """Age slides, gender is chosen by name, everything else is ticked; defaults and help are there."""
-    fields = form_of(schema)
-    kinds = {name: type(field).__name__ for name, field in fields.items()}
+    form = Form(schema)
+    kinds = {name: type(field).__name__ for name, field in form.fields.items()}
     assert kinds.pop("AGE") == "Slider"
     assert kinds.pop("GENDER") == "Radio"
     assert set(kinds.values()) == {"Checkbox"}
     assert len(kinds) == 12
-    age, gender = fields["AGE"], fields["GENDER"]
+    age = form.fields["AGE"]
     assert (age.minimum, age.maximum, age.step, age.value) == (0, 120, 1, 60)
-    assert (age.label, age.info) == ("Age (years)", "Age in whole years")
-    assert (gender.choices, gender.value) == ([("Female", 0), ("Male", 1)], 0)
-    assert fields["CHEST_PAIN"].info == "Pain or pressure in the chest"
+    assert form.words["AGE"] == ("Age (years)", "Age in whole years")
+    assert (form.choices["GENDER"], form.fields["GENDER"].value) == ([("Female", 0), ("Male", 1)], 0)
+    assert form.words["CHEST_PAIN"][1] == "Pain or pressure in the chest"
+    assert {field.elem_id for field in form.fields.values()} == {f"field-{name}" for name in schema.names}
 
 
 def test_every_type_of_feature_has_its_field(mixed_schema: FeatureSchema) -> None:
     """Slider, typed number, named choice, tick, short and long list; defaults are set."""
-    fields = form_of(mixed_schema)
-    assert {name: (type(field).__name__, field.value) for name, field in fields.items()} == {
+    form = Form(mixed_schema)
+    assert {name: (type(field).__name__, field.value) for name, field in form.fields.items()} == {
         "OVERTIME": ("Checkbox", True),
         "AGE": ("Slider", 40),
         "INCOME": ("Number", 10500),
@@ -45,32 +71,31 @@ def test_every_type_of_feature_has_its_field(mixed_schema: FeatureSchema) -> Non
         "TRAVEL": ("Radio", "none"),
         "ROLE": ("Dropdown", None),
     }
-    assert fields["INCOME"].info == "Before tax (1000 to 20000)"
-    assert fields["DISTANCE"].info == "0 to 100"
-    assert fields["CONTRACT"].choices == [("Fixed term", 0), ("Permanent", 1)]
+    assert form.words["INCOME"][1] == "Before tax (1000 to 20000)"
+    assert form.words["DISTANCE"][1] == "0 to 100"
+    assert form.choices["CONTRACT"] == [("Fixed term", 0), ("Permanent", 1)]
 
 
 def test_groups_are_titled_sections_and_their_titles_are_escaped(mixed_schema: FeatureSchema) -> None:
     """Each group with features has one heading; an empty one has none."""
-    with gr.Blocks(analytics_enabled=False) as page:
-        build_form(mixed_schema)
-    headings = [block.value for block in page.blocks.values() if isinstance(block, gr.HTML)]
-    assert headings == ['<h2 id="form-section-work">Work &amp; pay</h2>']
+    assert Form(mixed_schema).headings == ['<h2 id="form-section-work">Work &amp; pay</h2>']
 
 
-def test_the_form_speaks_french(schema: FeatureSchema) -> None:
-    """Labels, help, units and choices follow the language."""
-    fields = form_of(schema, "fr")
-    assert (fields["AGE"].label, fields["AGE"].info) == ("Âge (ans)", "Âge en années révolues")
-    assert fields["GENDER"].choices == [("Femme", 0), ("Homme", 1)]
+def test_the_form_speaks_french(schema: FeatureSchema, mixed_schema: FeatureSchema) -> None:
+    """Labels, help, units, choices, headings and ranges follow the language."""
+    form = Form(schema, "fr")
+    assert form.words["AGE"] == ("Âge (ans)", "Âge en années révolues")
+    assert form.choices["GENDER"] == [("Femme", 0), ("Homme", 1)]
+    assert '<h2 id="form-section-person">Personne</h2>' in form.headings
+    assert Form(mixed_schema, "fr").words["DISTANCE"][1] == "de 0 à 100"
 
 
 def test_thirty_measures_are_typed_not_slid() -> None:
     """A model of continuous measures has number fields with their typical values."""
-    fields = form_of(load_schema(ROOT / "examples" / "breast_cancer"))
-    assert len(fields) == 30
-    assert {type(field).__name__ for field in fields.values()} == {"Number"}
-    assert all(field.value is not None for field in fields.values())
+    form = Form(load_schema(ROOT / "examples" / "breast_cancer"))
+    assert len(form.fields) == 30
+    assert {type(field).__name__ for field in form.fields.values()} == {"Number"}
+    assert all(field.value is not None for field in form.fields.values())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-// Runs once, when the page is there: the keyboard, and what the components do not tell a screen reader.
-() => {
-  document.documentElement.lang = "en";
+// The keyboard, and what the components do not tell a screen reader.
+vigie.onReady(() => {
   document.getElementById("result")?.setAttribute("aria-live", "polite");
 
   let number = 0;
@@ -32,4 +31,36 @@
       document.getElementById("predict").click();
     }
   });
-};
+
+  // What the API refused is marked at its field too, and says there why.
+  const result = document.getElementById("result");
+  const mark = () => {
+    for (const input of document.querySelectorAll("#form [aria-invalid]")) {
+      input.removeAttribute("aria-invalid");
+      input.removeAttribute("aria-errormessage");
+      input.closest(".refused-value")?.classList.remove("refused-value");
+    }
+    for (const fault of result.querySelectorAll("[data-field]")) {
+      const field = document.getElementById(`field-${fault.dataset.field}`);
+      for (const input of field?.querySelectorAll("input") ?? []) {
+        input.setAttribute("aria-invalid", "true");
+        input.setAttribute("aria-errormessage", idOf(fault));
+      }
+      field?.classList.add("refused-value");
+    }
+  };
+  if (result) new MutationObserver(mark).observe(result, { childList: true, subtree: true });
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("#result [data-copy]");
+  if (!button) return;
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } else {
+    // Not served by HTTPS: browsers keep the clipboard to themselves, but for what is selected.
+    getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+    document.execCommand("copy");
+  }
+  button.textContent = button.dataset.copied;
+});

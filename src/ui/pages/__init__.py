@@ -1,0 +1,1 @@
+"""The pages: each module adds one to the Blocks in context."""

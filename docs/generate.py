@@ -165,7 +165,8 @@ INDEX_PURPOSES = (
     ),
     (
         "`ml-api-message`",
-        "`prediction` (ok and refused), `drift` (one per feature and window), `quality` (every ten minutes)",
+        "`prediction` (ok and refused), `drift` (one per feature and window), `distribution` (one per part of "
+        "each of them), `feedback`, `quality` (every ten minutes)",
         "data drift, model quality",
     ),
     (

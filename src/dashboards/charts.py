@@ -88,13 +88,18 @@ def _over_time(panel: Panel, rows: Sequence[Row], context: ChartContext, interva
 
 
 def _by_category(panel: Panel, rows: Sequence[Row], context: ChartContext) -> Json:
-    """Bars of one metric by the values or ranges of a field, upright or lying."""
+    """Bars by the values or ranges of a field, upright or lying; those of several metrics side by side."""
     (buckets, *_), (metric, *_) = panel.buckets, panel.metrics
     labels = range_labels(buckets, context.language) if isinstance(buckets, RangeBuckets) else None
     names = [
         labels[float(row.keys[0])] if labels else context.name(buckets.field, row.keys[0]) for row in rows
     ]
-    values = [{"k": name, "v": row.values[metric.id]} for name, row in zip(names, rows, strict=True)]
+    values = [
+        {"k": name, "s": one.label, "v": row.values[one.id]}
+        for name, row in zip(names, rows, strict=True)
+        for one in panel.metrics
+    ]
+    several = len(panel.metrics) > 1
     lying = panel.chart == "bar_horizontal"
     category: Json = {
         "field": "k",
@@ -118,8 +123,20 @@ def _by_category(panel: Panel, rows: Sequence[Row], context: ChartContext) -> Js
         "encoding": {
             ("y" if lying else "x"): category,
             ("x" if lying else "y"): size,
-            "tooltip": tooltips([("k", buckets.label), ("t", metric.label)]),
+            **(_side_by_side(panel.metrics, context, lying=lying) if several else {}),
+            "tooltip": tooltips(
+                [("k", buckets.label), *([("s", " "), ("t", " ")] if several else [("t", metric.label)])]
+            ),
         },
+    }
+
+
+def _side_by_side(metrics: Sequence[Metric], context: ChartContext, *, lying: bool) -> Json:
+    labels = [one.label for one in metrics]
+    colours = {"domain": labels, "range": [_colour(one, context) for one in metrics]}
+    return {
+        ("yOffset" if lying else "xOffset"): {"field": "s", "type": "nominal", "sort": labels},
+        "color": {"field": "s", "type": "nominal", "scale": colours, "title": None, "legend": {}},
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from vigie.drift.check import ROWS, Served
 from vigie.drift.judgement import Judgement, judge, named
+from vigie.drift.parts import parts
 from vigie.drift.report import compared, shown_p
 from vigie.drift.window import Place, Predictions, Window, instant
 from vigie.model.reference_profile import Profile
@@ -161,6 +162,7 @@ def _figures(one: Judgement, finished: Finished, served: Served) -> DriftFigures
         "window_first": finished.first.timestamp,
         "window_last": finished.progress.last.timestamp if finished.progress.last else "",
         "window_end": finished.progress.cursor,
+        "parts": parts(one.reference, one.window, whole=_is_whole(one, served)),
     }
     before, now = _mean(one.reference), _mean(one.window)
     if before is not None and now is not None:
@@ -170,6 +172,11 @@ def _figures(one: Judgement, finished: Finished, served: Served) -> DriftFigures
         positive = answers.levels.index(served.schema.target.positive)
         figures["reference_share"] = answers.counts[positive] / answers.rows
     return figures
+
+
+def _is_whole(one: Judgement, served: Served) -> bool:
+    feature = served.schema.by_name.get(one.feature)
+    return one.compared == "input" and feature is not None and feature.type == "integer"
 
 
 def _mean(profile: Profile) -> float | None:

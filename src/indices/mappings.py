@@ -15,7 +15,7 @@ DEAD: Final = "ml-api-dead"
 INDICES: Final = (LOGS, MESSAGE, PERFS)
 """The indices of the events."""
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Version of these mappings; raise it with any change, so that an older worker leaves newer ones alone."""
 
 FieldMapping = Mapping[str, Any]
@@ -69,6 +69,7 @@ _DRIFT = _object(
     rows=_LONG, reference_rows=_LONG, window=_LONG, window_first=_DATE,
     window_last=_DATE, window_end=_KEYWORD,
 )  # fmt: skip
+_DISTRIBUTION = _object(feature=_KEYWORD, part=_KEYWORD, reference_share=_DOUBLE, window_share=_DOUBLE)
 _OUTCOME = _object(
     label=_KEYWORD, position=_INTEGER, at=_DATE, correction=_BOOLEAN, joined=_BOOLEAN, superseded=_BOOLEAN,
     correct=_BOOLEAN, lag_ms=_DOUBLE, predicted_at=_DATE,
@@ -107,6 +108,7 @@ _MESSAGE_FIELDS: Final[Mapping[str, FieldMapping]] = {
     "result": _RESULT,
     "errors": _ERRORS,
     "drift": _DRIFT,
+    "distribution": _DISTRIBUTION,
     "outcome": _OUTCOME,
     "quality": _QUALITY,
 }

@@ -134,12 +134,18 @@ def check_shape(event: Fields, _: Context) -> Fields:
             raise PoisonError(f"data.{name} is not an object")
     if data["kind"] == "drift" and not isinstance((data.get("drift") or {}).get("feature"), str):
         raise PoisonError("data.drift.feature of a verdict is missing or not a text")
+    if data["kind"] == "drift":
+        _check_objects(data["drift"].get("parts"), "data.drift.parts")
     if data["kind"] == "feedback":
         _check_outcome(data)
     functions = (data.get("performance_metrics") or {}).get("top_functions")
-    if functions and not (isinstance(functions, list) and all(isinstance(one, dict) for one in functions)):
-        raise PoisonError("data.performance_metrics.top_functions is not a list of objects")
+    _check_objects(functions, "data.performance_metrics.top_functions")
     return event
+
+
+def _check_objects(given: object, name: str) -> None:
+    if given and not (isinstance(given, list) and all(isinstance(one, dict) for one in given)):
+        raise PoisonError(f"{name} is not a list of objects")
 
 
 def _check_outcome(data: Fields) -> None:
@@ -222,8 +228,13 @@ def message_document(event: Fields, context: Context) -> Built:
 
 
 def drift_document(event: Fields, _: Context) -> Built:
-    """What was found of one feature in a window of predictions."""
-    yield MESSAGE, "", {"doc_type": "drift", "drift": event["data"]["drift"]}
+    """What was found of one feature in a window of predictions, and its distribution part by part."""
+    figures = dict(event["data"]["drift"])
+    parts = figures.pop("parts", None) or ()
+    yield MESSAGE, "", {"doc_type": "drift", "drift": figures}
+    for position, part in enumerate(parts, start=1):
+        own = {"feature": figures["feature"], **part}
+        yield MESSAGE, f"-part-{position}", {"doc_type": "distribution", "distribution": own}
 
 
 def quality_document(event: Fields, _: Context) -> Built:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypedDict
 
 from annotated_doc import Doc
+
+
+class DistributionPart(TypedDict):
+    """One bin or level of a feature."""
+
+    part: Annotated[str, Doc("Its name, behind a number that keeps them in order")]
+    reference_share: Annotated[float, Doc("Share of the training rows that are in it")]
+    window_share: Annotated[float, Doc("Share of the window's predictions")]
 
 
 class DriftFigures(TypedDict, total=False):
@@ -32,4 +41,7 @@ class DriftFigures(TypedDict, total=False):
     window: Annotated[int, Doc("1, 2, 3 … per model version: every prediction is in one window")]
     window_first: Annotated[str, Doc("Time of the window's first prediction")]
     window_last: Annotated[str, Doc("Time of its last one, which is the event's own time")]
+    parts: Annotated[
+        Sequence[DistributionPart], Doc("The distribution, bin by bin or level by level, in training and now")
+    ]
     window_end: Annotated[str, Doc("Time, producer and number of its last one, which tell it from any other")]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
-
-from vigie.model.reference_profile import Profile
 
 Json = dict[str, Any]
 TRAINING_COLOUR: Final = "#A9B6C6"
@@ -65,28 +62,3 @@ def distribution(cells: Sequence[Cell], training: str, now: str, axis: str) -> J
         },
         "layer": [bars(training, 0.86), bars(now, 0.46)],
     }
-
-
-def share(profile: Profile, position: int) -> float:
-    """Return a cell's part of the profile's rows; 0 without any."""
-    return profile.cells[position] / profile.rows if profile.rows else 0.0
-
-
-def bin_names(edges: Sequence[float], *, whole: bool, sign: str = "", point: str = ".") -> Iterator[str]:
-    """Yield a name for each bin: it holds the values from its lower edge on and below its upper one.
-
-    Of `whole` numbers its last value is named instead of the next bin's first; `sign` follows a number, and
-    `point` stands before its decimals.
-    """
-
-    def shown(value: float) -> str:
-        return f"{value:.{3 if sign else 4}g}".replace(".", point)
-
-    if not edges:
-        yield "…"
-        return
-    last = 1 if whole else 0
-    yield f"{'≤' if whole else '<'}\u00a0{shown(edges[0] - last)}{sign}"
-    for low, high in pairwise(edges):
-        yield shown(low) if whole and high - 1 == low else f"{shown(low)}–{shown(high - last)}{sign}"
-    yield f"≥\u00a0{shown(edges[-1])}{sign}"

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from vigie.dashboards.chart_parts import framed
 from vigie.drift.data_quality import LEAST_CHANGE_P, Reason, Refusals
 from vigie.drift.judgement import MINIMUM_ROWS, PREDICTION, Judgement
+from vigie.drift.parts import bin_names, share
 from vigie.drift.recorded import running
 from vigie.drift.report import LEAST_P
 from vigie.model.reference_profile import Profile
 from vigie.schema import Feature, FeatureSchema
-from vigie.ui.distributions import CHART_HEIGHT, Cell, bin_names, distribution, share
+from vigie.ui.distributions import CHART_HEIGHT, Cell, distribution
 from vigie.ui.drift_reading import DriftFound
 from vigie.ui.language import Language
 from vigie.ui.moments import moment, significant

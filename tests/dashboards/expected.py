@@ -425,6 +425,17 @@ def drift_verdicts(asked: Asked) -> Table:
     }
 
 
+def compared_age(asked: Asked) -> Table:
+    """Mean shares of each part of AGE in the judged windows."""
+    figures = [one["data"]["drift"] for one in asked.kind("drift")]
+    parts = [part for one in figures if one["feature"] == "AGE" for part in one["parts"]]
+    groups = grouped(parts, lambda part: [part["part"]])
+    return {
+        (name,): {"now": mean(found(own, "window_share")), "training": mean(found(own, "reference_share"))}
+        for name, own in sorted(groups.items())
+    }
+
+
 def drift_over_time(asked: Asked) -> Table:
     """PSI over time of the features with a verdict, where there is one."""
     table: Table = {}
@@ -567,6 +578,7 @@ EXPECTED: dict[str, Callable[[Asked], Table]] = {
         lambda event: event["data"]["input_data"]["AGE"],
         [float(age) for age in range(0, 120, 10)],
     ),
+    "compared_age": compared_age,
     "mean_age": lambda asked: beside_training(
         asked,
         "AGE",

@@ -187,6 +187,15 @@ class Source:
                 }
                 if name == "prediction":
                     figures["reference_share"] = 0.875
+                if name == "AGE":
+                    figures["parts"] = [
+                        {
+                            "part": f"{number:02d} {part}",
+                            "reference_share": 0.1 * number,
+                            "window_share": (3 * window + 7 * number) % 10 / 10,
+                        }
+                        for number, part in enumerate(("≤ 50", "51–60", "61–70", "≥ 71"), start=1)
+                    ]
                 yield self._event(
                     moment, "api", {"kind": "drift", "drift": figures}, "a verdict", OF_WATCHES["drift"]
                 )

@@ -70,6 +70,15 @@ def _verdicts(client: Elasticsearch, index: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["drift"]["window"], one["number"]))
 
 
+def distributions(settings: Settings, number: int) -> list[dict[str, Any]]:
+    """The documents of one verdict's distribution, in the order of its parts."""
+    clauses = [{"term": {"doc_type": "distribution"}}, {"term": {"number": number}}]
+    with connect_store(settings.store) as client:
+        index = f"{settings.store.es_index_prefix}{MESSAGE}"
+        hits = client.search(index=index, size=100, query={"bool": {"filter": clauses}})["hits"]["hits"]
+    return sorted((hit["_source"] for hit in hits), key=lambda one: str(one["distribution"]["part"]))
+
+
 def windows(settings: Settings) -> Counter[int]:
     """Verdicts per window."""
     return Counter(one["drift"]["window"] for one in verdicts(settings))
@@ -100,6 +109,14 @@ def test_windows_follow_one_another_and_a_restart_repeats_none(
     assert age["model"] == {"name": "lung_cancer", "version": "1.0.0", "runtime": "onnx"}
     assert age["@timestamp"] == age["drift"]["window_last"] == later[-1][2]["timestamp"]
     assert (age["drift"]["rows"], age["drift"]["reference_rows"]) == (50, 16_000)
+    parts = [one["distribution"] for one in distributions(settings, age["number"])]
+    assert [one["part"][:2] for one in parts] == [f"{n:02d}" for n in range(1, len(parts) + 1)]
+    assert {one["feature"] for one in parts} == {"AGE"}
+    for name in ("reference_share", "window_share"):
+        assert sum(one[name] for one in parts) == pytest.approx(1)
+    first, oldest = parts[0], int(parts[0]["part"].split("\u00a0")[-1])
+    assert first["window_share"] == sum(age <= oldest for age in ages) / 50
+    assert first["reference_share"] == pytest.approx(0.1, abs=0.03), "about ten parts of equal size"
 
 
 def _in_order(found: list[tuple[str, int, dict[str, Any]]], records: list[Row]) -> list[Row]:

@@ -160,7 +160,7 @@ def indices_page() -> str:
 INDEX_PURPOSES = (
     (
         "`ml-api-logs`",
-        "`request`, `prediction`, `log`, `drift`, `quality`: every event but the reports",
+        "`request`, `prediction`, `log`, `drift`, `feedback`, `quality`: every event but the reports",
         "audit, debugging",
     ),
     (

@@ -17,6 +17,7 @@ PRESETS: Final = ("15m", "1h", "3h", "6h", "24h", "7d", "30d", "90d")
 MOST_DAYS: Final = 3660
 MOST_VALUES: Final = 50
 """Values of one field that an address may choose."""
+MOST_FIELDS: Final = 500
 _LAST: Final = re.compile(r"[1-9][0-9]{0,4}[mhd]")
 _OFF: Final = "off"
 
@@ -46,9 +47,10 @@ class Address:
 
     @classmethod
     def of(cls, query: str) -> Address:
-        """Read the query string of an address; what is not known is left out."""
+        """Read the query string of an address; what is not known, or beyond MOST_FIELDS, is left out."""
         given: dict[str, list[str]] = {}
-        for name, value in parse_qsl(query.removeprefix("?"), max_num_fields=500):
+        fields = query.removeprefix("?").split("&", MOST_FIELDS)[:MOST_FIELDS]
+        for name, value in parse_qsl("&".join(fields)):
             if value:
                 given.setdefault(name, []).append(value)
         known = {name: given.pop(name, [""])[-1] for name in ("name", "last", "since", "until")}

@@ -34,11 +34,13 @@ PAGES: Final = (
     Page("pipeline", "pipeline", pipeline.build),
 )
 """In the order of the navigation."""
+SWEEP_SECONDS: Final = 600
+"""How often uploads that no page took are removed, and how old they are then."""
 
 
 def build_pages(site: Site) -> gr.Blocks:
     """Return the application with every page and the two functions of the named API."""
-    app = gr.Blocks(analytics_enabled=False, title="Vigie")
+    app = gr.Blocks(analytics_enabled=False, title="Vigie", delete_cache=(SWEEP_SECONDS, SWEEP_SECONDS))
     for page in PAGES:
         if page.path:
             app.route(page.key, page.path, show_in_navbar=False)

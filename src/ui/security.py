@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vigie.ui.routes import problem
@@ -32,15 +32,20 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OWN: Final = frozenset({None, "none", "same-origin"})
+OWN: Final = frozenset({"none", "same-origin"})
 """What browsers say in Sec-Fetch-Site of a request that no other site made; programs say nothing."""
+UPLOADS: Final = "/gradio_api/upload"
+MOST_UPLOADED_BYTES: Final = 65 * 1024 * 1024
+"""Of a whole upload. Gradio bounds each of its files, of which it takes a thousand at once."""
+MOST_BODY_BYTES: Final = 2 * 1024 * 1024
+"""Of any other request, which is read into memory."""
 
 
 class SecurityHeaders:
     """ASGI middleware that adds the headers to every answer, and refuses what another site's page asks for.
 
     The pages can clear logs and replay dead letters; a page of another site that a visitor has open beside
-    them must not be able to press these buttons.
+    them must not be able to press these buttons. What is too large is refused before any of it is kept.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -59,9 +64,45 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        asked_by = Headers(scope=scope).get("sec-fetch-site")
-        if scope["method"] not in READING and asked_by not in OWN:
+        headers = Headers(scope=scope)
+        if _acts(scope) and _is_of_another_site(headers):
             refusal = problem(403, "Another site's request", "A page of another site asked for this.")
-            await refusal(scope, receive, add)
+        elif "transfer-encoding" in headers:
+            refusal = problem(411, "Length required", "A request has to say how long it is.")
+        elif _length(headers) > (most := _most(scope)):
+            refusal = problem(413, "Too large", f"At most {most} bytes are taken at once.")
         else:
             await self._app(scope, receive, add)
+            return
+        await _drain(receive)
+        await refusal(scope, receive, add)
+
+
+def _acts(scope: Scope) -> bool:
+    """Whether the request may change something; a named consumer of /logs_api confirms what it has."""
+    if scope["method"] not in READING:
+        return True
+    return scope["path"] == "/logs_api" and "consumer" in QueryParams(scope["query_string"])
+
+
+def _is_of_another_site(headers: Headers) -> bool:
+    """Browsers say so, but for pages by plain HTTP: of these they name the origin of what is sent."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in OWN
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
+
+
+def _length(headers: Headers) -> int:
+    given = headers.get("content-length", "")
+    return int(given) if given.isdecimal() else 0
+
+
+def _most(scope: Scope) -> int:
+    return MOST_UPLOADED_BYTES if scope["path"] == UPLOADS else MOST_BODY_BYTES
+
+
+async def _drain(receive: Receive) -> None:
+    """Let the rest of a request pass by: a client that is still sending would miss the answer."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+        pass

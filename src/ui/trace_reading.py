@@ -164,8 +164,14 @@ class TraceReading:
         except ApiFaultError:
             partly = True
         entries = merged(asked.lines, streamed)
-        rows = [row_of(entry, self._zone, self._site.api.url) for entry in entries]
-        return self._render(language, "trace/lines.html", rows=rows, skipped=0, partly=partly, id=asked.id)
+
+        def drawn() -> str:
+            rows = [row_of(entry, self._zone, self._site.api.url) for entry in entries]
+            return self._render(
+                language, "trace/lines.html", rows=rows, skipped=0, partly=partly, id=asked.id
+            )
+
+        return await asyncio.to_thread(drawn)  # as many trees as lines: other visitors are answered meanwhile
 
     def _absent(
         self,

@@ -85,12 +85,26 @@ def test_a_formula_is_text_in_csv_and_excel(payload: str) -> None:
     table = table_of(text_of([quoted, *NAMES], [quoted, *VALID]))
     export = export_of(table, YES)
     name = payload.strip()
+    cell = table.rows.get(0, 1)[0][1][0]
+    cut = cell.replace("\t=", "\t'=").replace("\r=", "\r'=")  # here another spreadsheet begins a cell
 
-    assert [row[0] for row in csv_rows(export)] == [f"'{name}", f"'{table.rows.get(0, 1)[0][1][0]}"]
+    assert [row[0] for row in csv_rows(export)] == [f"'{name}", f"'{cut}"]
     cells = sheet_rows(export)
     assert cells[0][0] == (f"'{name}", "s")
     assert cells[1][0][0].startswith("'") and cells[1][0][1] == "s"
     assert json.loads(b"".join(export.json()))[0][name] == table.rows.get(0, 1)[0][1][0]
+
+
+@pytest.mark.parametrize("payload", ["a;=1+1;", "a\t@SUM(A1)", 'a;"=1+1', "a; -A1", "a\n+A1", "a,=1"])
+def test_a_formula_within_a_cell_is_none_for_another_delimiter_either(payload: str) -> None:
+    """A French Excel cuts a file of commas at its semicolons, whatever is quoted: no part begins a formula."""
+    table = table_of(text_of(NAMES, VALID))
+    table.rows.put(0, [[2, [payload, *VALID[1:]]]])
+    written = b"".join(export_of(table, YES).csv()).decode("utf-8-sig")
+
+    for delimiter in ",;\t":
+        parts = csv.reader(io.StringIO(written, newline=""), delimiter=delimiter)
+        assert not [part for row in parts for part in row if part.lstrip().startswith(DANGEROUS)]
 
 
 def test_numbers_stay_numbers() -> None:

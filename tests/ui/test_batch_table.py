@@ -293,3 +293,15 @@ def test_a_name_is_compared_without_case_spaces_and_marks() -> None:
     """Accents are part of a name; case, kinds of spaces and underscores are not."""
     assert simplified("\ufeff Chest\u00a0 PAIN_") == "chest_pain"
     assert simplified("Âge") != simplified("Age")
+
+
+def test_rows_of_empty_cells_do_not_keep_a_reader_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell far to the right makes a row long; a small file of such rows is refused before it takes minutes."""
+    monkeypatch.setattr(table, "MOST_CELLS", 100_000)
+
+    def prepare(book: Any) -> None:
+        for row in range(2, 12):
+            book.active.cell(row, 16_384).number_format = "0.00"
+
+    fault = fault_of(workbook_of(NAMES, *[VALID] * 10, prepare=prepare))
+    assert (fault.key, fault.values["row"]) == ("batch.fault_too_many_cells", 8)

@@ -115,6 +115,12 @@ def test_nothing_in_an_address_breaks_the_page(since: str, last: str) -> None:
 _OVERVIEW = Dashboard.model_construct(time_from="now-24h")
 
 
+def test_an_address_of_very_many_fields_is_read_as_far_as_that_goes() -> None:
+    """A link of thousands of fields is cut, not an error."""
+    address = Address.of("?name=performance" + "&x=1" * 5000 + "&last=7d")
+    assert (address.name, address.last) == ("performance", "")
+
+
 def test_another_dashboard_keeps_the_time_alone() -> None:
     """Who follows an incident from one dashboard to the next looks at the same hour."""
     address = Address("overview", since="2026-11-17T10:00", choices={"status": ("failed",)}, refresh=False)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from tests.ui.documents import Document, document
 from tests.ui.doubles import ANSWER, TRANSACTION, ApiDouble
+from tests.ui.sites import site_of
 
 from vigie.schema import FeatureSchema
 from vigie.settings import RedisSettings
 from vigie.telemetry.stream import Record, Stream
+from vigie.ui.page import SWEEP_SECONDS, build_pages
+from vigie.ui.pages.batch import KEPT_SECONDS
 
 
 @pytest.fixture
@@ -103,6 +108,21 @@ def test_the_page_asks_no_other_host(front_end: str, first_page: Document) -> No
         "/redoc": 404,
         "/openapi.json": 200,
     }
+
+
+def test_an_upload_that_no_page_took_is_removed(schema: FeatureSchema, untrained: Path) -> None:
+    """Gradio keeps uploads until it stops, unless it is told how often to look and how old they may be."""
+    pages = build_pages(site_of(schema, untrained))
+    assert pages.delete_cache == (SWEEP_SECONDS, SWEEP_SECONDS)
+    assert any(files is pages.upload_file_set for files in pages.temp_file_sets)
+
+
+def test_a_file_that_nobody_asks_for_is_not_held_for_ever(schema: FeatureSchema, untrained: Path) -> None:
+    """Gradio ends what a closed page held; of a program that never opened one it would keep it."""
+    states = [
+        one for one in build_pages(site_of(schema, untrained)).blocks.values() if isinstance(one, gr.State)
+    ]
+    assert [one.time_to_live for one in states].count(KEPT_SECONDS) == 1
 
 
 def test_two_functions_are_named(client: Client, schema: FeatureSchema) -> None:

@@ -11,7 +11,8 @@ from tests.ui.documents import document
 from tests.ui.doubles import ApiDouble
 
 from vigie.settings import Settings
-from vigie.ui.security import HEADERS
+from vigie.ui import security
+from vigie.ui.security import HEADERS, MOST_BODY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,28 @@ def test_an_upload_is_bounded(front_end: str) -> None:
     assert answer.status_code == 413
 
 
+def test_many_files_in_one_upload_are_bounded_together(
+    front_end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each below the limit of a file, all of them beyond that of an upload."""
+    monkeypatch.setattr(security, "MOST_UPLOADED_BYTES", 100_000)
+    files = [("files", (f"{number}.csv", b"a" * 40_000)) for number in range(3)]
+    assert httpx.post(f"{front_end}/gradio_api/upload", files=files, timeout=60).status_code == 413
+    assert httpx.post(f"{front_end}/gradio_api/upload", files=files[:2], timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/call/predict"]
+)
+def test_a_request_is_bounded(front_end: str, path: str) -> None:
+    """What is no upload is read into memory: it says how large it is, and that is little."""
+    large = b'{"data": ["' + b"a" * MOST_BODY_BYTES + b'"]}'
+    headers = {"Content-Type": "application/json"}
+    assert httpx.post(front_end + path, content=large, headers=headers, timeout=60).status_code == 413
+    unsaid = httpx.post(front_end + path, content=iter([large]), headers=headers, timeout=60)
+    assert unsaid.status_code == 411
+
+
 def test_an_address_of_another_host_is_not_fetched_for_a_visitor(front_end: str) -> None:
     """The server is no proxy."""
     answer = httpx.get(f"{front_end}/gradio_api/proxy=http://127.0.0.1:1/x")
@@ -90,3 +113,28 @@ def test_a_page_of_another_site_cannot_act_for_a_visitor(
     assert len(api_double.requests) == (1 if status == 200 else 0)
     if status == 403:
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://elsewhere.test", 403), ("null", 403), ("{own}", 200), (None, 200)]
+)
+def test_by_plain_http_the_origin_tells_another_site(
+    front_end: str, api_double: ApiDouble, origin: str | None, status: int
+) -> None:
+    """Browsers say nothing of the site when the address is neither HTTPS nor this machine's own."""
+    click = document(front_end).dependency("predict", "click")
+    answer = httpx.post(
+        f"{front_end}/gradio_api/run/predict",
+        json={"data": [None] * len(click["inputs"]), "fn_index": click["id"], "session_hash": "s"},
+        headers={"Origin": origin.format(own=front_end)} if origin else {},
+        timeout=60,
+    )
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("name", ["consumer", "%63onsumer"])
+def test_a_page_of_another_site_confirms_nothing(front_end: str, name: str) -> None:
+    """A picture with this address would tell the stream that a collector has what it never got."""
+    address = f"{front_end}/logs_api?{name}=theirs&after=1-0"
+    assert httpx.get(address, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert httpx.get(address, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +15,10 @@ from tests.ui.test_logs_page import HOSTILE, Html
 
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
+from vigie.ui import trace_reading
+from vigie.ui.log_entries import LogEntry, LogRow, row_of
 from vigie.ui.site import Site
-from vigie.ui.trace_reading import MOST_TRIES, Drawn, TraceReading
+from vigie.ui.trace_reading import MOST_TRIES, Asked, Drawn, TraceReading
 from vigie.ui.transaction import is_transaction, transaction_in
 
 ID = "01900000-0000-7000-8000-000000000001"
@@ -108,6 +111,22 @@ async def test_a_prediction_is_shown_whole(reading: TraceReading, api_double: Ap
     around = await reading.around("en", page.asked)
     assert "while at it" in Html(around.lines).text
     assert f"./logs?transaction_id={ID}" in Html(around.lines).values("href")
+
+
+async def test_many_lines_are_drawn_beside_the_event_loop(
+    reading: TraceReading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line is a tree; meanwhile the loop answers other visitors."""
+    threads = set()
+
+    def row(*arguments: Any) -> LogRow:
+        threads.add(threading.current_thread())
+        return row_of(*arguments)
+
+    monkeypatch.setattr(trace_reading, "row_of", row)
+    line = LogEntry.streamed({"message": "in a thread", "data": {"producer": "p", "number": 1}})
+    assert "in a thread" in (await reading.around("en", Asked(ID, {}, [line]))).lines
+    assert threads and threading.current_thread() not in threads
 
 
 async def test_the_french_page_is_french(reading: TraceReading, api_double: ApiDouble) -> None:

@@ -34,6 +34,8 @@ OWN_COLUMNS: Final = (
 """What a result has beside the file's own columns; `row` is the row's number in the file."""
 DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Beginnings at which spreadsheets take a text for a formula (OWASP, "CSV Injection")."""
+_ELSEWHERE: Final = re.compile('([;,\t\r\n][\\s"]*)(?=[=+\\-@＝＋－＠])')
+"""Where a formula begins for a spreadsheet that cuts at another delimiter, as a French Excel cuts at ;."""
 _UNWRITABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that no XML can hold."""
 LONGEST_EXCEL_TEXT: Final = 32_767
@@ -71,7 +73,7 @@ class Export:
         writer = csv.writer(buffer, delimiter=self.table.delimiter)
         comma = self.table.decimal_comma
         buffer.write("\ufeff")
-        writer.writerow([defused(name, comma) for name in self.columns])
+        writer.writerow([_written(name, comma) for name in self.columns])
         for count, row in enumerate(self.rows(), start=1):
             writer.writerow([_written(cell, comma) for cell in row])
             if count % BLOCK_ROWS == 0:
@@ -117,8 +119,11 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _written(cell: Cell, decimal_comma: bool) -> Cell:
+    """Return a cell for delimited text, harmless too where it is taken apart at what is no delimiter here."""
     if isinstance(cell, str):
-        return defused(cell, decimal_comma)
+        if number_in(cell, decimal_comma) is not None:
+            return cell
+        return _ELSEWHERE.sub(r"\1'", defused(cell, decimal_comma))
     return str(cell).replace(".", ",") if decimal_comma and isinstance(cell, float) else cell
 
 

@@ -21,6 +21,8 @@ MOST_ROWS: Final = 200_000
 """Twice of what people bring; an hour of answers is the programs' business, by the API."""
 MOST_COLUMNS: Final = 500
 """Columns beyond the model's inputs stay in the results; a file of more is a matrix, not a list of cases."""
+MOST_CELLS: Final = 40_000_000
+"""Read in all, empty ones included: a few bytes of a workbook can stand for a row of 16,384 empty cells."""
 LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
 """200,000 rows of the reference model are 7 MB, with a few columns of text beside them 25 MB."""
 MOST_LINES_NAMED: Final = 5
@@ -113,8 +115,14 @@ def _source(file: BinaryIO, schema: FeatureSchema) -> Source:
 
 
 def _filled(rows: Iterable[tuple[int, list[Cell]]]) -> Iterator[tuple[int, list[Cell]]]:
-    """Leave out the rows in which nothing is."""
-    return ((number, cells) for number, cells in rows if not all(map(is_blank, cells)))
+    """Leave out the rows in which nothing is; raises FileFaultError beyond MOST_CELLS."""
+    read = 0
+    for number, cells in rows:
+        read += len(cells)
+        if read > MOST_CELLS:
+            raise FileFaultError("batch.fault_too_many_cells", row=number, most=MOST_CELLS)
+        if not all(map(is_blank, cells)):
+            yield number, cells
 
 
 def _header(cells: Sequence[Cell]) -> list[str]:

@@ -22,6 +22,9 @@ from vigie.ui.site import Site
 TICK_SECONDS: Final = 1.0
 AT_ONCE_SECONDS: Final = 1.0
 """A file that is read in this time is shown without a word about reading."""
+KEPT_SECONDS: Final = 6 * 3600
+"""A page that asked nothing for so long loses its file. Gradio notices that a browser is gone, but not that a
+program never was one, and such visits would take the place of all others."""
 FILE_TYPES: Final = [".csv", ".tsv", ".txt", ".xlsx", ".xls"]
 """.xls is taken to be refused in a sentence that says what to do."""
 QUICK: Final[dict[str, Any]] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -54,7 +57,7 @@ class _Page:
     def add(self) -> None:
         say = self._site.texts
         gr.HTML(self._site.html("batch/head.html", limits=LIMITS))
-        self.seen = gr.State()
+        self.seen = gr.State(time_to_live=KEPT_SECONDS)
         self.token = gr.Textbox(visible=False, elem_id="batch-token")
         self.upload = table_upload(
             label=say("batch.upload"), file_types=FILE_TYPES, height=150, elem_id="batch-upload"

@@ -209,7 +209,7 @@ def test_without_the_store_the_page_says_so_and_comes_back(
     visit: Visitors, installation: Installation
 ) -> None:
     """One sentence with what to do; when the store is back a refresh draws the panels."""
-    visit.tolerate("")
+    visit.tolerate("Failed to load resource")
     with installation.without("store"):
         page = visit(f"/dashboards?name=overview&{OF_TWO_DAYS}")
         expect(page.locator(".dashboard .failure")).to_contain_text("does not answer")

@@ -20,6 +20,19 @@ from tests.store_proxy import PLATFORM, Recording, StoreProxy
 from vigie.settings import Settings, load_settings
 
 
+def _asked(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the store's answer; an index that is not there has nothing, one that just begins is waited for."""
+
+    def answer() -> httpx.Response | None:
+        lenient = {"ignore_unavailable": "true", "allow_no_indices": "true"}
+        found = client.post(path, params=lenient, json=body)
+        return None if found.status_code == httpx.codes.SERVICE_UNAVAILABLE else found.raise_for_status()
+
+    found: httpx.Response = wait_for(answer, 60, "the shards of a new index")
+    content: dict[str, Any] = found.json()
+    return content
+
+
 @dataclass
 class Stack:
     """Redis, store, API, pipeline and front end on free ports, everything kept under `home`.
@@ -127,16 +140,14 @@ class Stack:
         index = f"{self.settings.store.es_index_prefix}{index}"
         found: list[dict[str, Any]] = []
         with httpx.Client(base_url=self.store_url, timeout=30) as client:
-            client.post(f"/{index}/_refresh").raise_for_status()
+            _asked(client, f"/{index}/_refresh")
             body: dict[str, Any] = {
                 "size": 1000,
                 "query": query or {"match_all": {}},
                 "sort": [{"@timestamp": "asc"}, {"producer": "asc"}, {"number": "asc"}],
             }
             while True:
-                answer = client.post(f"/{index}/_search", json=body)
-                answer.raise_for_status()
-                hits = answer.json()["hits"]["hits"]
+                hits = _asked(client, f"/{index}/_search", body)["hits"]["hits"]
                 found += [hit["_source"] for hit in hits]
                 if len(hits) < body["size"]:
                     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 from tests.logs_pipeline.events import PRODUCER, entry, prediction, record
 from tests.logs_pipeline.workers import end, place, start_worker
 from tests.servers import wait_for
@@ -294,15 +294,20 @@ def running(settings: Settings) -> Iterator[None]:
 
 
 def counted(store: Elasticsearch, settings: Settings) -> tuple[int, int, int]:
-    """Outcomes in the store: all, those that count, and those of them that are joined."""
+    """Outcomes in the store: all, those that count, those of them that are joined; none while shards begin."""
     index = f"{settings.store.es_index_prefix}{MESSAGE}"
     store.indices.refresh(index=index, **LENIENT)
     live: list[dict[str, Any]] = [{"term": {"outcome.superseded": False}}]
     joined: dict[str, Any] = {"term": {"outcome.joined": True}}
-    found = [
-        store.count(index=index, query={"bool": {"filter": [*ARE_OUTCOMES, *more]}}, **LENIENT)["count"]
-        for more in ([], live, [*live, joined])
-    ]
+    try:
+        found = [
+            store.count(index=index, query={"bool": {"filter": [*ARE_OUTCOMES, *more]}}, **LENIENT)["count"]
+            for more in ([], live, [*live, joined])
+        ]
+    except ApiError as error:
+        if error.status_code != 503:
+            raise
+        return 0, 0, 0
     return found[0], found[1], found[2]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from tests.ui.doubles import ANSWER, ApiDouble, served
 
 from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import Settings, load_settings
+from vigie.telemetry.service_report import ServiceReports
+
+A_DAY = 86_400.0
 
 MIXED = {
     "name": "tenure",
@@ -97,12 +101,14 @@ def front_end_settings(
 
 @pytest.fixture(scope="session")
 def front_end(front_end_settings: Settings) -> Iterator[str]:
-    """Base URL of a served front end whose API is the double."""
-    from vigie.ui.app import create_app
+    """Base URL of a served front end whose API is the double; it reports on itself at its end only."""
+    from vigie.ui import app
 
     handlers, level = logging.root.handlers[:], logging.root.level
-    with served(create_app(front_end_settings)) as url:
-        yield url
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(app, "ServiceReports", functools.partial(ServiceReports, first_seconds=A_DAY))
+        with served(app.create_app(front_end_settings)) as url:
+            yield url
     logging.root.handlers[:], logging.root.level = handlers, level
     logger.remove()
 

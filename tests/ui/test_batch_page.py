@@ -139,7 +139,7 @@ async def test_results_are_summed_up_paged_and_linked_to_their_traces(site: Site
     assert figures == {"answered": "61", "mean_probability": "0.5", "refused": "1"}
     labels = re.findall(r'data-metric="label" data-key="(\w+)" data-value="(\d+)"', html)
     assert labels == [("NO", "30"), ("YES", "30")]
-    assert re.findall(r'href="/trace\?id=([^"]+)"', html) == [f"id-{n}" for n in range(25, 50)]
+    assert re.findall(r'href="\./trace\?id=([^"]+)"', html) == [f"id-{n}" for n in range(25, 50)]
     assert second.moved(visit, 5) == Place("all", 2)
     assert second.moved(visit, -5) == Place("all", 0)
     refused = view.results(visit, Place("refused"), "en")

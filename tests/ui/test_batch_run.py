@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 from tests.servers import free_port
@@ -13,7 +15,7 @@ from tests.ui.batches import NAMES, SCHEMA, VALID, table_of, text_of
 from vigie.ui.api_client import ApiClient
 from vigie.ui.batch import run as run_module
 from vigie.ui.batch.records import Records
-from vigie.ui.batch.results import answers_in
+from vigie.ui.batch.results import RowAnswer, answers_in
 from vigie.ui.batch.run import Run, wait_seconds
 
 ROOMY = 1 << 20
@@ -176,6 +178,29 @@ async def test_stopping_does_not_wait_for_a_retry(
     await asyncio.wait_for(task, 60)
 
     assert run.state == "stopped"
+
+
+async def test_what_is_kept_while_the_disk_refuses_another_chunk_is_sent_once(
+    api: BatchApi, client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunk that the disk refused comes again, the one that was being written just then does not."""
+    run = run_of(client, 20)
+    keep, writing = run.results.keep, threading.Barrier(2, timeout=10)
+
+    def one_refused(first: int, answers: Sequence[RowAnswer]) -> None:
+        writing.wait()
+        if first == 0:
+            raise OSError(28, "No space left on device")
+        time.sleep(0.1)  # the other is cancelled meanwhile
+        keep(first, answers)
+
+    monkeypatch.setattr(run.results, "keep", one_refused)
+    with pytest.raises(ExceptionGroup):
+        await finish(run)
+    assert run.results.summary.answered == 10
+    monkeypatch.undo()
+    await finish(run)
+    assert (run.state, run.results.summary.answered, sorted(api.chunks)) == ("done", 20, [10, 10, 10])
 
 
 async def test_a_chunk_is_cut_to_the_bytes_that_the_api_takes(api: BatchApi, client: ApiClient) -> None:

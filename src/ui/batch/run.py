@@ -130,7 +130,8 @@ class Run:
             self.state = "failed" if self.failure else "stopped" if self._pending else "done"
 
     async def _work(self) -> None:
-        while self._pending and self.state == "running":
+        me = asyncio.current_task()
+        while self._pending and self.state == "running" and not (me and me.cancelling()):
             chunk = self._pending.popleft()
             try:
                 done = await self._settle(chunk)
@@ -150,7 +151,11 @@ class Run:
         answers = await self._answers(chunk, body)
         if answers is None:
             return False
-        await asyncio.to_thread(self.results.keep, chunk.first, answers)
+        keeping = asyncio.ensure_future(asyncio.to_thread(self.results.keep, chunk.first, answers))
+        try:
+            await asyncio.shield(keeping)
+        except asyncio.CancelledError:  # the thread goes on: what it keeps is counted, and must not come again
+            await keeping
         return True
 
     def _body(self, chunk: Chunk) -> bytes:

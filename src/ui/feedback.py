@@ -84,8 +84,7 @@ class Outcome:
                 [asked, self.label],
                 [self.told, self.correct],
                 trigger_mode="once",
-                show_progress="hidden",
-                **options,
+                **{**options, "show_progress": "hidden"},
             )
 
 

@@ -53,6 +53,8 @@ class Drawn:
     asked: Asked | None = None
     again: bool = False
     """Whether the page shall look again by itself."""
+    answered: bool = False
+    """Whether a prediction was answered, of which an outcome can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,11 @@ class TraceReading:
         documents = (
             "" if waits else self._render(language, "trace/documents.html", stored=documents_of(trace))
         )
-        asked = Asked(trace["transaction_id"], trace["event"] or {}, stored_lines(trace.get("documents")))
-        return Drawn(find, html, documents, asked, waits and not gave_up)
+        event = trace["event"] or {}
+        asked = Asked(trace["transaction_id"], event, stored_lines(trace.get("documents")))
+        label = ((event.get("data") or {}).get("result") or {}).get("label")
+        answered = label in self._site.schema.target.classes
+        return Drawn(find, html, documents, asked, waits and not gave_up, answered)
 
     async def around(self, language: Language, asked: Asked | None) -> Around:
         """Return what is around a request: its place in its hour, and the lines it logged."""

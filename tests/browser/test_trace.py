@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 from playwright.sync_api import Page, expect
 from tests.browser.installation import Installation
 from tests.browser.visitors import Visitors
@@ -115,6 +116,23 @@ def test_a_refused_request_says_what_was_sent_and_why(visit: Visitors, installat
     expect(page.locator('[data-fact="status"]')).to_have_text("refused (422)")
     expect(page.locator("#trace-request .trace-reasons")).to_contain_text("AGE")
     expect(page.locator("#trace-request .tree")).to_contain_text("<svg onload=alert(1)>")
+    expect(page.locator("#outcome")).to_be_hidden()
+
+
+def test_how_it_turned_out_is_told_weeks_later_from_the_trace(
+    visit: Visitors, installation: Installation
+) -> None:
+    """The link to a trace is what somebody keeps: the true outcome is sent from there."""
+    given = installation.predict()
+    installation.indexed(given)
+    page = visit(f"/trace?id={given}")
+    page.get_by_label("NO", exact=True).check()
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#truth-told")).to_contain_text("NO is")
+    answer = httpx.post(
+        f"{installation.stack.url('api')}/feedback", json={"transaction_id": given, "label": "NO"}, timeout=30
+    )
+    assert answer.json()["status"] == "known"
 
 
 def test_with_the_api_away_the_page_says_so_and_comes_back_by_itself(

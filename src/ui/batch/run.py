@@ -154,7 +154,7 @@ class Run:
         keeping = asyncio.ensure_future(asyncio.to_thread(self.results.keep, chunk.first, answers))
         try:
             await asyncio.shield(keeping)
-        except asyncio.CancelledError:  # the thread goes on: what it keeps is counted, and must not come again
+        except asyncio.CancelledError:  # the thread goes on, and what it keeps must not come again
             await keeping
         return True
 

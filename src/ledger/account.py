@@ -169,7 +169,7 @@ def measure(stream: Stream, journals: Mapping[str, JournalSurvey]) -> list[Accou
                 closed=head is not None and head.closed is not None and not unshipped,
                 bits=bits,
                 admitted=admitted.get(name),
-                waiting=unshipped | NumberSet.of_numbers(waiting.get(name, ())),
+                waiting=unshipped | waiting.get(name, NumberSet()),
                 declared=NumberSet.of_spans((gap.first, gap.last) for gap in gaps),
                 letters=NumberSet.of_numbers(kept.get(name, ())),
                 letters_before=NumberSet.of_numbers(kept_before.get(name, ())),

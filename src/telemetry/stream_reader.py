@@ -13,10 +13,13 @@ import redis
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.dead_letters import DeadLetter, DeadLetters
 from vigie.telemetry.ledger_state import LedgerState, ProducerState
+from vigie.telemetry.number_set import NumberSet
 from vigie.telemetry.stream_keys import GROUP, NUMBER_LIMIT, STREAM
 from vigie.telemetry.stream_types import Gap, StreamEntry
 
 SCAN_PAGE: Final = 1000
+MOST_LISTED: Final = 50_000
+"""Numbers that are held as such; the others are bits, since a million in a list are forty megabytes."""
 LONGEST_PRODUCER: Final = 128
 """Bytes of a producer's name: it is part of every document's id, of which the store takes 512."""
 
@@ -80,19 +83,24 @@ class StreamReader:
         """Return every producer's state, counts measured in the bitmaps."""
         return self.ledger.producers()
 
-    def waiting(self) -> dict[str, list[int]]:
+    def waiting(self) -> dict[str, NumberSet]:
         """Return the numbers of each producer that are in the stream and not settled, by looking at each."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        found: defaultdict[str, NumberSet] = defaultdict(NumberSet)
+        listed: defaultdict[str, list[int]] = defaultdict(list)
         after = ""
         while True:
             last, *pairs = self._waiting(keys=[STREAM], args=[GROUP, after, SCAN_PAGE])
+            if not last or sum(map(len, listed.values())) > MOST_LISTED:
+                for name, numbers in listed.items():
+                    found[name] |= NumberSet.of_numbers(numbers)
+                listed.clear()
             if not last:
-                return found
+                return dict(found)
             after = text(last)
             for producer, number in zip(pairs[::2], pairs[1::2], strict=True):
                 entry = parsed(after, {b"producer": producer, b"number": number})
                 if entry.number:
-                    found[entry.producer].append(entry.number)
+                    listed[entry.producer].append(entry.number)
 
     def confirm(self, consumer: str, after: str) -> None:
         """Note that `consumer` of /logs_api has everything up to the id `after`.

@@ -18,7 +18,11 @@ def delete(store: Elasticsearch, settings: Settings, index: str, number: int) ->
     assert answer["items"][0]["delete"]["status"] == 200
 
 
+OF_THE_PIPELINE = {"pipeline", "drift", "quality"}
+"""Roles of the producers that a running pipeline brings along: itself, and its verdicts."""
+
+
 def only(report: Report) -> Row:
     """The one row of a report, beside a running pipeline's own."""
-    (row,) = (found for found in report.rows if found.role != "pipeline")
+    (row,) = (found for found in report.rows if found.role not in OF_THE_PIPELINE)
     return row

@@ -232,7 +232,7 @@ def _percentiles(spec: AggregationSpec, values: Values, field: FieldType | None)
 
 
 def _percentile_values(spec: AggregationSpec, partial: Partial | None) -> dict[float, float | None]:
-    """Return exact percentiles, interpolated linearly: t-digest approaches them, of few values equals."""
+    """Return the percentiles of `partial`, interpolated linearly: t-digest approaches them, of few equals."""
     percents = sorted(spec.percents())
     if not isinstance(partial, Values) or not partial.counts:
         return dict.fromkeys(percents)

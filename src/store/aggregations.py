@@ -2,8 +2,8 @@
 
 Groupings (terms, histograms) and metrics of one level run as one tantivy aggregation that returns every
 bucket, counts and sums rather than averages, and the distinct values rather than percentiles or
-cardinalities. Aggregations whose buckets are queries (filter, filters, range, missing) run once more per
-bucket with that query added.
+cardinalities. Of many documents percentiles come from quantiles of a sketch. Aggregations whose buckets are
+queries (filter, filters, range, missing) run once more per bucket with that query added.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import tantivy
 
@@ -36,6 +37,11 @@ from vigie.store.sorting import require_doc_values
 
 # More than tantivy ever returns (it stops at 65,000 buckets with an error), so that no term is cut off.
 _ALL_TERMS = 1_000_000
+_MOST_EXACT = 20_000
+"""Documents up to which percentiles are those of the values themselves; of more they are sketched."""
+_SKETCH = 1000
+"""Steps of a sketch: quantiles whose values tantivy's DDSketch knows to a hundredth of themselves."""
+_SKETCH_PERCENTS = [100 * step / _SKETCH for step in range(_SKETCH + 1)]
 _LIMIT_ERROR = "bucket limit was exceeded"
 _EMPTY_COLUMNS = {"keyword": NO_KEYWORD, "float": NO_FLOAT, "integer": NO_INTEGER}
 _NUMERIC_ONLY = METRICS - {"value_count", "cardinality"} | {"histogram", "range"}
@@ -173,11 +179,26 @@ def _range_query(spec: AggregationSpec, part: JsonObject, context: QueryContext)
 
 def _grouped(specs: Specs, query: Query, context: QueryContext) -> dict[str, Partial]:
     _refuse_several_values(specs, query, context)
-    request = _native_specs(specs, context)
+    percentiles = list(_percentiles_in(specs))
+    of_times = any(_is_time(spec, context) for spec in percentiles)  # a hundredth of an epoch is decades
+    exact = not percentiles or of_times or context.count(query) <= _MOST_EXACT
+    request = _native_specs(specs, context, exact)
     result: dict[str, Partial] = {}
     for answer in _run(request, query, context):
-        add_all(result, _decoded(specs, answer, context))
+        add_all(result, _decoded(specs, answer, context, exact))
     return result
+
+
+def _percentiles_in(specs: Specs) -> Iterator[AggregationSpec]:
+    for spec in specs.values():
+        if spec.kind == "percentiles":
+            yield spec
+        yield from _percentiles_in(spec.subs)
+
+
+def _is_time(spec: AggregationSpec, context: QueryContext) -> bool:
+    mapped = context.mapping.fields.get(spec.field)
+    return mapped is not None and mapped.type in DATE_TYPES
 
 
 def _run(request: JsonObject, query: Query, context: QueryContext) -> Iterator[JsonObject]:
@@ -222,24 +243,42 @@ def _source(spec: AggregationSpec, context: QueryContext) -> _Source:
     return _Source(_EMPTY_COLUMNS[kind], kind, None)
 
 
-def _native_specs(specs: Specs, context: QueryContext) -> JsonObject:
+def _native_specs(specs: Specs, context: QueryContext, exact: bool) -> JsonObject:
     result: JsonObject = {}
     for name, spec in specs.items():
         if spec.is_split_by_query:
             continue
-        body: JsonObject = _native(spec, _source(spec, context))
-        subs = _native_specs(spec.subs, context)
+        source = _source(spec, context)
+        if spec.kind == "percentiles" and not exact:
+            result |= _sketch(name, spec, source)
+            continue
+        body: JsonObject = _native(spec, source)
+        subs = _native_specs(spec.subs, context, exact)
         if subs:
             body["aggs"] = subs
         result[name] = body
     return result
 
 
-def _native(spec: AggregationSpec, source: _Source) -> JsonObject:
+def _sketch(name: str, spec: AggregationSpec, source: _Source) -> JsonObject:
+    about = {"field": source.name, **_extra(spec, source)}
+    return {
+        name: {"percentiles": {**about, "percents": _SKETCH_PERCENTS, "keyed": False}},
+        _count_of(name): {"value_count": about},
+    }
+
+
+def _count_of(name: str) -> str:
+    return f"{name}>count"  # a name that no request can have
+
+
+def _extra(spec: AggregationSpec, source: _Source) -> JsonObject:
     missing = spec.parameters.get("missing")
-    if missing is not None:
-        missing = _missing_value(missing, source)
-    extra = {} if missing is None else {"missing": missing}
+    return {} if missing is None else {"missing": _missing_value(missing, source)}
+
+
+def _native(spec: AggregationSpec, source: _Source) -> JsonObject:
+    extra = _extra(spec, source)
     if spec.kind == "date_histogram":
         rounding = spec.rounding()
         return _histogram(source.name, rounding.grain_ms, rounding.grain_offset_ms)
@@ -261,15 +300,28 @@ def _missing_value(value: object, source: _Source) -> object:
     return int(value) if isinstance(value, bool) else value
 
 
-def _decoded(specs: Specs, answer: JsonObject, context: QueryContext) -> dict[str, Partial]:
+def _decoded(specs: Specs, answer: JsonObject, context: QueryContext, exact: bool) -> dict[str, Partial]:
     return {
-        name: _decoded_one(spec, answer[name], context)
+        name: _sketched(answer[name]["values"], int(answer[_count_of(name)]["value"]))
+        if spec.kind == "percentiles" and not exact
+        else _decoded_one(spec, answer[name], context, exact)
         for name, spec in specs.items()
         if not spec.is_split_by_query
     }
 
 
-def _decoded_one(spec: AggregationSpec, answer: JsonObject, context: QueryContext) -> Partial:
+def _sketched(quantiles: Sequence[JsonObject], count: int) -> Values:
+    """Return `count` values as their quantiles: each stands for the values up to the next one's."""
+    values = Values()
+    if count:
+        places = [(count - 1) * step // _SKETCH for step in range(_SKETCH + 1)] + [count]
+        for quantile, (place, following) in zip(quantiles, pairwise(places), strict=True):
+            value = quantile["value"]
+            values.counts[value] = values.counts.get(value, 0) + following - place
+    return values
+
+
+def _decoded_one(spec: AggregationSpec, answer: JsonObject, context: QueryContext, exact: bool) -> Partial:
     source = _source(spec, context)
     if spec.kind == "value_count":
         return Moments(count=int(answer["value"]))
@@ -283,7 +335,7 @@ def _decoded_one(spec: AggregationSpec, answer: JsonObject, context: QueryContex
         key = _key(bucket["key"], source)
         if rounding is not None:
             key = rounding.floor(int(key))
-        found = Bucket(bucket["doc_count"], _decoded(spec.subs, bucket, context))
+        found = Bucket(bucket["doc_count"], _decoded(spec.subs, bucket, context, exact))
         buckets.by_key.setdefault(key, Bucket()).add(found)
     return buckets
 

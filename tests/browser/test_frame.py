@@ -71,7 +71,7 @@ def test_the_appearance_follows_the_system_until_it_is_chosen(visit: Visitors) -
     page.wait_for_function("!document.body.classList.contains('dark')")
     visit.open(page, "/logs")
     assert not dark(page)
-    page.get_by_label("Appearance").select_option("As the system")
+    page.get_by_label("Appearance").select_option("System")
     page.wait_for_function("document.body.classList.contains('dark')")
 
 

@@ -29,8 +29,8 @@ TOLD: dict[str, dict[str, str]] = {
 """What is away → the pages that need it, and what each says."""
 HEADER = {
     "api": r"The API does not answer",
-    "store": r"Answers, with reservations",
-    "redis": r"Answers, with reservations",
+    "store": r"Works, but see Pipeline",
+    "redis": r"Works, but see Pipeline",
 }
 
 

@@ -17,7 +17,7 @@ MODEL = {"name": "lung_cancer", "version": "<1.0>"}
             200,
             {"status": "degraded", "reasons": ["the store is <away>"], "model": MODEL},
             "refused",
-            "reservations",
+            "see Pipeline",
         ),
         (
             503,

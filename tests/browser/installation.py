@@ -44,6 +44,15 @@ class Installation:
 
         return wait_for(found, 120, f"{transaction_id} to be indexed")
 
+    def streamed(self, transaction_id: str) -> None:
+        """Wait until the prediction has left the API's journal, with nothing running that indexes it."""
+
+        def arrived() -> bool:
+            answer = httpx.get(f"{self.stack.url('api')}/predict/{transaction_id}", timeout=30)
+            return bool(answer.json().get("state") == "stream")
+
+        wait_for(arrived, 60, f"{transaction_id} to be in the stream")
+
     @contextmanager
     def without(self, *services: str) -> Iterator[None]:
         """Kill services (api, store, redis, pipeline) for the time of the block, then start them again."""

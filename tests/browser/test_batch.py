@@ -78,7 +78,7 @@ def test_a_file_is_looked_at_sent_downloaded_and_traced(visit: Visitors, tmp_pat
     expect(page.locator("#batch-rows tbody tr")).to_have_count(1)
     expect(page.locator("#batch-rows")).to_contain_text("Age: must be a whole number from 0 to 120")
     assert faults(page) == []
-    page.locator("#batch-rows a[href^='/trace']").click()
+    page.locator("#batch-rows a[href^='./trace']").click()
     visit.drawn(page)
     assert told[30]["transaction_id"] in page.url
     page.go_back()

@@ -171,7 +171,7 @@ def test_the_stream_is_emptied_only_after_a_confirmation(visit: Visitors, instal
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#logs-clearing")).to_be_hidden()
     with installation.without("pipeline"):
-        installation.predict(AGE=24)
+        installation.streamed(installation.predict(AGE=24))
         begin.click()
         page.get_by_role("button", name="Empty it", exact=True).click()
         expect(page.locator(".log-cleared")).to_contain_text(

@@ -2,8 +2,8 @@
 
 A living process holds the lock of its folder (`flock`, which the kernel releases however the process
 ends); a folder whose lock is free belongs to a dead one. Folders are made, searched and removed under
-one lock of them all, so that nobody sees one half made or half removed. The locks work among the
-processes of one machine.
+one lock of them all, so that nobody sees one half made or half removed. A process that hangs while it
+holds that one keeps no other waiting for long. The locks work among the processes of one machine.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 LOCK: Final = "lock"
+LOCK_SECONDS: Final = 10.0
+"""How long the lock of all folders is waited for; it is held for milliseconds."""
 
 
 class HeldFolder:
@@ -53,8 +56,8 @@ class HeldFolder:
         try:
             with _everybody(self.path.parent):
                 shutil.rmtree(self.path, ignore_errors=True)
-        except FileNotFoundError:
-            pass  # somebody removed all folders: this one is gone too
+        except (FileNotFoundError, TimeoutError):
+            pass  # somebody removed all folders, this one too; or the next search finds it
         finally:
             self.release()
 
@@ -76,10 +79,20 @@ def _make(path: Path, *, exist_ok: bool = False) -> int:
 
 
 def take_dead_folders(home: Path) -> list[HeldFolder]:
-    """Lock and return the folders of dead producers; what another process has taken is left out."""
+    """Lock and return the folders of dead producers; what another process has taken is left out.
+
+    There are none for now when another process hangs while it searches or removes.
+    """
     producers = home / "producers"
     if not producers.is_dir():
         return []
+    try:
+        return _taken(producers)
+    except TimeoutError:
+        return []
+
+
+def _taken(producers: Path) -> list[HeldFolder]:
     held = []
     with _everybody(producers):
         for path in sorted(producers.absolute().iterdir()):
@@ -108,7 +121,21 @@ def _lock(path: Path, flags: int = 0) -> int | None:
 def _everybody(producers: Path) -> Iterator[None]:
     descriptor = os.open(producers / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait_for(descriptor, producers)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, producers: Path) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"another process holds {producers / '.lock'} and does not go on"
+                ) from None
+            time.sleep(0.01)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from pathlib import Path
 
 import pytest
 
+from vigie.telemetry import journal_home
 from vigie.telemetry.journal_home import make_folder, take_dead_folders
 
 PRODUCER = "6f1c2a5e-0000-4000-8000-000000000001"
@@ -92,3 +94,18 @@ def test_a_folder_that_is_gone_is_removed_without_ado(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "producers")
     held.delete()
     assert take_dead_folders(tmp_path) == []
+
+
+def test_a_process_that_hangs_with_the_lock_of_all_keeps_none_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searching finds nothing for now, making says why it cannot; what is removed is found later."""
+    monkeypatch.setattr(journal_home, "LOCK_SECONDS", 0.05)
+    folder = make_folder(tmp_path, PRODUCER)
+    with (tmp_path / "producers" / ".lock").open() as hanging:
+        fcntl.flock(hanging, fcntl.LOCK_EX)
+        assert take_dead_folders(tmp_path) == []
+        with pytest.raises(OSError, match="and does not go on"):
+            make_folder(tmp_path, "another")
+        folder.delete()
+    assert [found.producer for found in take_dead_folders(tmp_path)] == [PRODUCER]

@@ -9,7 +9,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic test-browser screenshots lint format train provision dashboards \
+.PHONY: help demo dev run-api run-ui run-redis test test-coverage test-elastic test-browser test-evidently screenshots lint format train provision dashboards \
         pipeline-once pipeline-continuous pipeline-replay verify drift quality simulate simulate-load simulate-drift simulate-concept logs clear-logs health predict-test run-store faults bench bench-check bench-peers reference lock \
         docker-build docker-up docker-down docker-logs pipeline-elasticsearch-up pipeline-elasticsearch-down
 
@@ -156,7 +156,7 @@ dashboards: $(VENV)/installed ## Write Kibana's saved objects anew from kibana/p
 test: $(VENV)/installed-dev ## Run the tests that need no Elasticsearch, Docker or browser (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, coverage.xml); fails below 95 % of src/ or 80 % of a file
+test-coverage: $(VENV)/installed-dev ## The same with coverage (htmlcov/, coverage.xml); fails below 95 % of src/ or 80 % of a file (`make test-evidently` first)
 	@$(BIN)/python -m pytest --cov --cov-report=html --cov-report=xml --cov-report=term:skip-covered $(ARGS)
 	@$(BIN)/python tests/coverage_floor.py coverage.xml
 
@@ -165,6 +165,16 @@ test-elastic: $(VENV)/installed-dev ## Run the tests that use a store on a real 
 
 test-browser: $(VENV)/installed-dev ## Run the tests of the pages in a real browser (the system's Chromium, or CHROMIUM=path)
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+.venv-evidently/installed: tests/drift/evidently/requirements.txt pyproject.toml setup.py | $(BIN)/uv
+	@echo "installing Evidently into .venv-evidently"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-evidently
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-evidently/bin/python --require-hashes -r requirements-build.txt -r $<
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-evidently/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-evidently: $(VENV)/installed-dev .venv-evidently/installed ## Run the test of Evidently's report, which wants an environment of its own (without it `make test` skips that test)
+	@$(BIN)/python -m pytest tests/drift/test_evidently.py $(ARGS)
 
 screenshots: $(VENV)/installed-dev ## Take the pictures of the documentation anew, from the demo's own pages
 	@$(BIN)/python -m tests.browser.screenshots
@@ -216,4 +226,5 @@ lock: | $(BIN)/uv ## Lock the dependencies anew
 	@$(LOCK) pyproject.toml -c requirements-build.txt -o requirements.txt
 	@$(LOCK) pyproject.toml --extra embedded -c requirements.txt -c requirements-build.txt -o requirements-embedded.txt
 	@$(LOCK) pyproject.toml --extra embedded --extra dev -c requirements-embedded.txt -c requirements-build.txt -o requirements-dev.txt
+	@$(LOCK) pyproject.toml tests/drift/evidently/requirements.in --extra drift-report -c requirements-build.txt -o tests/drift/evidently/requirements.txt
 	@for name in $(PEERS); do $(PEER_LOCK) benchmarks/peers/$$name/requirements.in -o benchmarks/peers/$$name/requirements.txt || exit 1; done

@@ -45,7 +45,13 @@ def test_an_installed_wheel_has_every_file_of_src(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements.txt", "requirements-embedded.txt", "requirements-dev.txt", "requirements-build.txt"],
+    [
+        "requirements.txt",
+        "requirements-embedded.txt",
+        "requirements-dev.txt",
+        "requirements-build.txt",
+        "tests/drift/evidently/requirements.txt",
+    ],
 )
 def test_locks_pin_hashes_and_name_no_index(name: str) -> None:
     """Each requirement is pinned with hashes, and where it comes from is the installer's business."""

@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.ui.asked import HOSTILE, away, with_api, words
+from tests.ui.handlers import handlers, request
 from tests.ui.sites import site_of
 
 from vigie.schema import FeatureSchema
+from vigie.ui.dead_letters import Place
+from vigie.ui.pages import pipeline
 from vigie.ui.pipeline_parts import SHOWN, TERMS, PipelineParts, producer_rows
 from vigie.ui.site import Site
 from vigie.ui.spans import span
@@ -44,6 +48,17 @@ class Store:
             raise StoreAwayError("away", self.fault)
         newest = sorted(self.reports, key=lambda one: str(one["@timestamp"]), reverse=True)
         return {"hits": {"hits": [{"_source": one} for one in newest]}}
+
+
+class PanelsAway(Store):
+    """Answers no panel."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    async def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Say that nothing is there."""
+        raise StoreAwayError("away", "away")
 
 
 @pytest.fixture
@@ -198,3 +213,61 @@ def test_lengths_of_time_have_the_largest_unit_that_fits(
     """In the language's way of writing numbers."""
     assert span("en", milliseconds) == english.replace(" ", "\u00a0")
     assert span("fr", milliseconds) == french.replace(" ", "\u00a0")
+
+
+async def test_each_part_is_drawn_in_the_language_of_who_asks(site: Site) -> None:
+    """On load and with each tick by the same function; a part that fails leaves the others alone."""
+    with_api(site, health=HEALTH, ledger=away())
+    object.__setattr__(site, "store", Store([report("api", "api-1", 5, backlog=2, dropped=4)]))
+    page = handlers(pipeline.build, site)
+    assert {
+        name: len(found) for name, found in page.items() if name in {"stages", "processes", "ledger"}
+    } == {
+        "stages": 2,
+        "processes": 2,
+        "ledger": 2,
+    }
+    assert "3 événements y attendent" in words(await page["stages"][0](request("fr")))
+    assert 'data-key="api-1"' in await page["processes"][0](request())
+    assert "The ledger could not be measured" in words(await page["ledger"][1](request()))
+
+
+async def test_panels_of_a_store_that_is_away_say_so_once(site: Site) -> None:
+    """One sentence in the place of all of them, which names the store; below it the way to the dashboard."""
+    object.__setattr__(site, "store", PanelsAway())
+    html = await handlers(pipeline.build, site)["draw"][-1](request("fr"))
+    assert html.count('role="alert"') == 1
+    assert "http://store" in words(html)
+    assert "data-panel-id" not in html
+    assert 'href="./dashboards?name=pipeline"' in html
+
+
+async def test_a_button_does_what_it_says(site: Site) -> None:
+    """To ask touches nothing; to replay is followed to its end; the page's place and replay are the visitor's."""
+    counts = {"indexed": 0, "filtered": 0, "failed": 0, "left": 0, "gone": 0}
+    replay = {"id": "r1", "state": "waiting", "counts": counts, "still_there": [], "problem": None}
+    empty = {"total": 0, "letters": [], "next": None}
+    api = with_api(site, pipeline_dead=empty, pipeline_replays=replay)
+    api.answers |= {
+        "/pipeline/discards": {"discarded": 1, "waiting": 0},
+        "/pipeline/replays/r1": {**replay, "state": "done", "counts": {**counts, "indexed": 1}},
+    }
+    page = handlers(pipeline.build, site)
+    (press,), (follow,) = page["press"], page["follow"]
+
+    async def pressed(action: str, seen: Place, running: str) -> tuple[Any, ...]:
+        event = SimpleNamespace(_data={"action": action, "letter": "7-0"})
+        return tuple(await press(seen, running, event, request()))
+
+    _, said, seen, running, timer = await pressed("ask", Place(), "")
+    assert (said, seen, running, timer.active) == ("", Place(asked="7-0"), "", False)
+    assert [method for method, _, _ in api.asked] == ["GET"]
+    _, said, seen, running, timer = await pressed("replay", seen, running)
+    assert ('data-replay="waiting"' in said, seen, running, timer.active) == (True, Place(), "r1", True)
+    _, _, _, running, timer = await pressed("unfold", seen, running)
+    assert (running, timer.active) == ("r1", True), "what is looked at does not end what is followed"
+    _, said, _, running, timer = await follow(seen, running, request())
+    assert ('data-replay="done"' in said, running, timer.active) == (True, "", False)
+    _, said, *_ = await pressed("discard", Place(asked="7-0"), "")
+    assert 'data-discarded="1"' in said
+    assert api.asked[-2] == ("POST", "/pipeline/discards", {"letters": ["7-0"]})

@@ -10,6 +10,7 @@ import pytest
 from tests.logs_pipeline.events import PRODUCER, prediction, record
 from tests.servers import free_port
 from tests.ui.doubles import ApiDouble
+from tests.ui.handlers import handlers, request
 from tests.ui.test_log_filters import write
 
 from vigie.schema import FeatureSchema
@@ -19,6 +20,7 @@ from vigie.ui.log_clearing import Clearing
 from vigie.ui.log_filters import PAGE
 from vigie.ui.log_following import AT_ONCE, Following
 from vigie.ui.log_search import LogSearch
+from vigie.ui.pages import logs
 from vigie.ui.site import Site
 
 HOSTILE = "\"><script>alert(1)</script><svg onload=alert(2)><img src=x onerror=alert(3)>'{{7*7}}"
@@ -238,3 +240,35 @@ async def test_emptying_with_the_api_away_claims_nothing(site_for: SiteFor) -> N
     site = site_for(API_URL=f"http://127.0.0.1:{free_port()}")
     assert "not known" in (await Clearing(site).clear("en", force=False)).html
     await site.api.close()
+
+
+async def test_what_is_left_is_deleted_only_when_somebody_says_so_again(
+    site: Site, api_double: ApiDouble
+) -> None:
+    """The question offers to delete and to leave it; a refusal offers to delete all; what is done can only be closed."""
+    page = handlers(logs.build, site)
+    (asked,), (clear,), (clear_all,) = page["asked"], page["clear"], page["clear_all"]
+
+    def offered(drawn: list[Any]) -> tuple[bool, ...]:
+        return tuple(button.visible for button in drawn[2:])
+
+    question = asked(request("fr"))
+    assert (question[0].visible, offered(question)) == (True, (True, False, True, False))
+    api_double.answer_with(409, {"title": "Conflict", "detail": "…", "stored": 1000, "pending": 12})
+    assert offered(await clear(request())) == (False, True, True, False)
+    api_double.answer_with(200, {"cleared": 1000, "pending": 0, "stored": 0})
+    done = await clear_all(request())
+    assert ("1,000 entries were deleted" in done[1], offered(done)) == (True, (False, False, False, True))
+    await site.api.close()
+
+
+async def test_following_is_switched_and_goes_on_after_another_search(site: Site) -> None:
+    """The clock runs while it is on; a search while it is off does not start it."""
+    page = handlers(logs.build, site)
+    (switch,), (go_on,), (tick,) = page["switch"], page["go_on"], page["tick"]
+    timer, said, position = switch(True, request())
+    assert (timer.active, "Following." in said, position) == (True, True, "")
+    assert go_on(True, request())[0].active
+    assert (go_on(False, request())[0].active, go_on(False, request())[1:]) == (False, ("", ""))
+    html, position, _ = tick("", request())
+    assert (html, bool(position)) == ("", True)

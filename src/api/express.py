@@ -20,6 +20,7 @@ from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from vigie.api.answer import Answer
+from vigie.api.busy_poll import BusyPoll
 from vigie.api.dispatch import answer_of, failed
 from vigie.api.events import Recorder
 from vigie.api.exchange import Exchange
@@ -81,6 +82,7 @@ class ExpressLane:
         recorder: Recorder,
         identify: Identify,
         max_body_bytes: int,
+        busy_poll: BusyPoll,
     ) -> None:
         self._endpoints = endpoints if predictor.runs_inline else {}
         self._model = model
@@ -88,6 +90,7 @@ class ExpressLane:
         self._recorder = recorder
         self._identify = identify
         self._max_body_bytes = max_body_bytes
+        self._busy_poll = busy_poll
         self._waiting: list[Passenger] = []
         self.is_open = bool(self._endpoints)
 
@@ -135,6 +138,7 @@ class ExpressLane:
         self._recorder.record_all([(one.exchange, answer.status) for one, answer in answered], answered_at)
         for one, answer in answered:
             one.send(answer.status, header_lines(one.exchange, answer), answer.body)
+        self._busy_poll.answered(passengers[0].send if len(passengers) == 1 else None)
 
 
 def _answer(passenger: Passenger, outcome: Inference | InferenceError) -> Answer:

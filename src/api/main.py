@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vigie.api.busy_poll import BusyPoll
 from vigie.api.dispatch import Dispatcher
 from vigie.api.documentation import fastapi_application
 from vigie.api.express import ExpressLane, ExpressProtocol
@@ -80,6 +81,7 @@ def express_lane(service: Service, hot: Mapping[tuple[str, str], HotEndpoint]) -
         service.recorder,
         everybody,
         service.settings.api.max_body_bytes,
+        BusyPoll(service.settings.api.api_busy_poll_us),
     )
 
 

@@ -252,7 +252,7 @@ class Journal:
     def _prepare(self) -> None:
         if self._spare is not None or self._closed:
             return
-        made = self._try_to_make()
+        made = self._try_to_make(patiently=True)
         with self._lock:
             if made is None:
                 return
@@ -261,7 +261,7 @@ class Journal:
             else:
                 self._spare = made
 
-    def _try_to_make(self) -> Segment | None:
+    def _try_to_make(self, *, patiently: bool = False) -> Segment | None:
         room = self._most_segments - len(self._segments)
         if room <= 0:
             return None
@@ -270,7 +270,7 @@ class Journal:
             self._reader.let_go(needed=len(self._reader.retired) + 1 - room)
         except OSError as error:
             logger.warning("a shipped file of the journal cannot be removed: {}", error)
-        return self._files.try_to_make(used)
+        return self._files.try_to_make(used, patiently=patiently)
 
     # Ending
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,16 +36,17 @@ class JournalFiles:
         self._attributes = attributes
         self._numbers = itertools.count(1)
 
-    def make(self) -> Segment:
+    def make(self, *, patiently: bool = False) -> Segment:
         """Make the next file, and its folder again where somebody removed it. Raises OSError."""
         if self._folder.gone:
             self._folder.restore()
-        return Segment.create(self._next_path(), self._segment_bytes, self._attributes)
+        size, attributes = self._segment_bytes, self._attributes
+        return Segment.create(self._next_path(), size, attributes, patiently=patiently)
 
-    def _reuse(self, used: Segment) -> Segment:
+    def _reuse(self, used: Segment, *, patiently: bool) -> Segment:
         if used.gone:
             used.close()
-            return self.make()
+            return self.make(patiently=patiently)
         try:
             used.begin_anew(self._next_path())
         except OSError:
@@ -55,10 +57,14 @@ class JournalFiles:
     def _next_path(self) -> Path:
         return self._folder.path / f"{next(self._numbers):012d}.segment"
 
-    def try_to_make(self, used: Segment | None) -> Segment | None:
-        """Make the next file, of a `used` one if there is one, or return None with the reason in `fault`."""
+    def try_to_make(self, used: Segment | None, *, patiently: bool = False) -> Segment | None:
+        """Make the next file, of a `used` one if there is one, or return None with the reason in `fault`.
+
+        `patiently` is for a thread for which nobody waits.
+        """
         try:
-            made = self.make() if used is None else self._reuse(used)
+            make = self.make if used is None else partial(self._reuse, used)
+            made = make(patiently=patiently)
         except OSError as error:
             self.fault = NO_ROOM if error.errno in _DISK_FULL else NOT_WRITABLE
             return None

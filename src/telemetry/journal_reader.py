@@ -22,7 +22,7 @@ KEEP_SECONDS: Final = 3.0
 """How long a shipped file stays: a Redis whose machine crashed comes back without its last second or two
 (appendfsync everysec), and is given them again."""
 
-USED_SECONDS: Final = 2.0
+USED_SECONDS: Final = 30.0
 """How much longer it waits to be used again: under load, nothing is made and nothing removed."""
 
 

@@ -30,6 +30,9 @@ READ_BYTES: Final = 4 * 1024 * 1024
 """Bytes of records read at once, whatever their number."""
 SEARCH_BYTES: Final = 512 * 1024
 """Bytes searched in one go, which takes a fraction of a millisecond."""
+FAULT_BYTES: Final = 128 * 1024
+"""Bytes brought into memory in one go: a kernel that does not interrupt itself keeps a core meanwhile."""
+FAULT_PAUSE_SECONDS: Final = 0.0005
 ALL: Final = 1 << 62
 REASON_BYTES: Final = 32
 """Longest reason of a gap."""
@@ -86,9 +89,12 @@ class Segment:
         self._open = threading.Lock()  # keeps a file from being closed while it is synced
 
     @classmethod
-    def create(cls, path: Path, size: int, attributes: Mapping[str, str]) -> Segment:
+    def create(
+        cls, path: Path, size: int, attributes: Mapping[str, str], *, patiently: bool = False
+    ) -> Segment:
         """Make a file of `size` bytes whose room on disk is certain and whose pages are in memory.
 
+        That takes tens of milliseconds of a core; `patiently`, whoever else wants it gets it in between.
         Raises OSError when the disk has no room: found out here, since writing to a mapping without room
         behind it would kill the process.
         """
@@ -100,7 +106,7 @@ class Segment:
             os.close(descriptor)
             path.unlink()
             raise
-        segment._fault_in()
+        segment._fault_in(FAULT_PAUSE_SECONDS if patiently else 0.0)
         about = orjson.dumps(dict(attributes))[: HEADER_BYTES - _ATTRIBUTES_AT - _ATTRIBUTES.size]
         head = _ATTRIBUTES.pack(len(about), zlib.crc32(about)) + about
         segment._mapping[_ATTRIBUTES_AT : _ATTRIBUTES_AT + len(head)] = head
@@ -136,11 +142,15 @@ class Segment:
         segment.gap = segment._stored_gap()
         return segment
 
-    def _fault_in(self) -> None:
+    def _fault_in(self, pause_seconds: float) -> None:
         # Reading zeros into the mapping makes the kernel map its pages for writing without holding the
         # interpreter's lock, which touching them from here would do.
         with open("/dev/zero", "rb", buffering=0) as zeros, memoryview(self._mapping) as pages:  # noqa: PTH123
-            zeros.readinto(pages)
+            for start in range(0, self.size, FAULT_BYTES):
+                with pages[start : start + FAULT_BYTES] as some:
+                    zeros.readinto(some)
+                if pause_seconds:
+                    time.sleep(pause_seconds)
 
     @property
     def room(self) -> int:

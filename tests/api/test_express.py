@@ -13,6 +13,7 @@ import pytest
 from tests.api.conftest import Api, StartApi
 from tests.api.served import Served, answer_from, reading, request, serving
 
+from vigie.api.busy_poll import BusyPoll
 from vigie.api.express import MOST_KNOWN_HEADS, ExpressProtocol, Head, KnownHeads
 from vigie.telemetry.event import Event
 
@@ -126,6 +127,29 @@ async def test_the_event_is_there_before_the_answer_leaves(
         answered += count * (what == "answer")
         assert answered <= journalled
     assert (journalled, answered) == (12, 12)
+
+
+async def test_one_client_alone_is_waited_for_and_several_are_not(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop stays awake for the connection whose requests come one by one, until another one comes between."""
+    looking: list[bool] = []
+    answered = BusyPoll.answered
+
+    def noting(poll: BusyPoll, client: object) -> None:
+        answered(poll, client)
+        looking.append(poll.is_looking)
+
+    monkeypatch.setattr(BusyPoll, "answered", noting)
+    body = json.dumps(served.api.example).encode()
+    async with httpx.AsyncClient(base_url=served.url) as one, httpx.AsyncClient(base_url=served.url) as two:
+        for _ in range(4):
+            await one.post("/predict", content=body, headers=JSON)
+        assert looking[-1] or looking[-2], "the last look may have been in vain"
+        looking.clear()
+        for client in (one, two) * 4:
+            await client.post("/predict", content=body, headers=JSON)
+        assert not any(looking[1:])
 
 
 async def test_pipelined_requests_are_answered_in_their_order(served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,23 @@ def overwrite(segment: Segment, at: int, data: bytes) -> None:
     with segment.path.open("r+b") as file:
         file.seek(at)
         file.write(data)
+
+
+@pytest.mark.parametrize("patiently", [False, True])
+def test_whoever_waits_for_nothing_makes_a_file_in_small_steps(
+    tmp_path: Path, patiently: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In between others get the core; either way it is whole, and all of it is in memory."""
+    pauses: list[float] = []
+    monkeypatch.setattr(journal_segment.time, "sleep", pauses.append)
+    monkeypatch.setattr(journal_segment, "FAULT_BYTES", 3 * HEADER_BYTES)
+    segment = Segment.create(tmp_path / "1.segment", SIZE, ATTRIBUTES, patiently=patiently)
+    assert len(pauses) == (-(-SIZE // (3 * HEADER_BYTES)) if patiently else 0)
+    content = b"x" * segment.room
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    segment.write(content)
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < SIZE // HEADER_BYTES // 4
+    segment.close()
 
 
 @settings(deadline=None, max_examples=60)

@@ -83,8 +83,8 @@ class ApiSettings(Concern):
     """Where the front end and the commands find the API; unset, it follows API_HOST and API_PORT."""
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of API processes."""
-    api_busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = 100
-    """Microseconds that the API looks for a lone client's next prediction before it sleeps; 0: it sleeps."""
+    api_busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = 250
+    """Microseconds that a lone client may usually pause for the API to stay awake for it; 0: it sleeps."""
     log_level: LogLevel = "INFO"
     """Lowest level of the application logs that are kept."""
     log_exclude_paths: Annotated[tuple[str, ...], BeforeValidator(split_list)] = (

@@ -138,7 +138,8 @@ class ExpressLane:
         self._recorder.record_all([(one.exchange, answer.status) for one, answer in answered], answered_at)
         for one, answer in answered:
             one.send(answer.status, header_lines(one.exchange, answer), answer.body)
-        self._busy_poll.answered(passengers[0].send if len(passengers) == 1 else None)
+        first = passengers[0]
+        self._busy_poll.answered(first.send if len(passengers) == 1 else None, first.exchange.started_ns)
 
 
 def _answer(passenger: Passenger, outcome: Inference | InferenceError) -> Answer:

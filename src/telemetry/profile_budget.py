@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Literal
+from typing import Final, Literal
 
 HUMAN_RATE = 10
 """Predictions per second up to which every one is profiled."""
@@ -36,6 +36,9 @@ class Decision:
     reason: Reason
     weight: int
     charged: bool = False
+
+
+_NOT_PROFILED: Final = Decision(profiled=False, reason="budget", weight=0)
 
 
 class ProfileBudget:
@@ -81,7 +84,7 @@ class ProfileBudget:
             self._rested = reason is None
             if reason is None:
                 self._passed += 1
-                return Decision(profiled=False, reason="budget", weight=0)
+                return _NOT_PROFILED
             weight, self._passed = self._passed + 1, 0
             return Decision(profiled=True, reason=reason, weight=weight, charged=not (forced or human))
 

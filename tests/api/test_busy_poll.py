@@ -1,23 +1,30 @@
-"""Busy polling: when the event loop stays awake, for how long, and that it learns where that is in vain."""
+"""Busy polling: for whom the event loop stays awake, and for how long."""
 
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
 
 import pytest
 
-from vigie.api.busy_poll import MOST_PASSED, BusyPoll
+from vigie.api.busy_poll import LONGEST_LOOK, BusyPoll
+
+BOUND_US = 100
 
 
-class Clock:
-    """A clock that only a test moves."""
+class Clients:
+    """Clients that pause as a test wants, on a clock that only they move."""
 
-    now_ns = 0
+    def __init__(self, poll_us: int = BOUND_US) -> None:
+        self.now_ns = 1_000_000
+        self.poll = BusyPoll(poll_us, lambda: self.now_ns)
 
-    def __call__(self) -> int:
-        """Return its nanoseconds."""
-        return self.now_ns
+    async def ask(self, client: str | None, pause_us: int, times: int = 1) -> None:
+        """Let `client` (None: several) be answered after that pause, 50 µs after its request came."""
+        for _ in range(times):
+            await self.passes(pause_us)
+            arrived_ns = self.now_ns
+            self.now_ns += 50_000
+            self.poll.answered(client, arrived_ns)
 
     async def passes(self, microseconds: int) -> None:
         """Let that time pass, then some turns of the loop."""
@@ -26,68 +33,59 @@ class Clock:
             await asyncio.sleep(0)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """A clock at 0."""
-    return Clock()
+async def test_a_lone_client_that_pauses_shortly_is_waited_for() -> None:
+    """Once it is known to; each request that comes meanwhile begins the time anew; then the loop may sleep."""
+    clients = Clients()
+    await clients.ask("one", 30, times=3)
+    assert not clients.poll.is_looking, "three are no habit"
+    await clients.ask("one", 30, times=30)
+    await clients.passes(LONGEST_LOOK * BOUND_US - 1)
+    assert clients.poll.is_looking
+    await clients.ask("one", 0)
+    await clients.passes(LONGEST_LOOK * BOUND_US - 1)
+    assert clients.poll.is_looking
+    await clients.passes(1)
+    assert not clients.poll.is_looking
 
 
-async def test_it_looks_for_a_lone_client_for_so_long(clock: Clock) -> None:
-    """Each request that comes meanwhile begins the time anew; then the loop may sleep."""
-    poll = BusyPoll(100, clock)
-    poll.answered("one")
-    assert not poll.is_looking, "once is no pattern"
-    poll.answered("one")
-    await clock.passes(99)
-    assert poll.is_looking
-    poll.answered("one")
-    await clock.passes(99)
-    assert poll.is_looking
-    await clock.passes(1)
-    assert not poll.is_looking
+async def test_one_long_pause_is_forgiven_and_a_habit_of_them_is_not() -> None:
+    """After a pause of any length it is waited for again soon; who pauses too long is let go soon."""
+    clients = Clients()
+    await clients.ask("one", 30, times=40)
+    await clients.ask("one", 10_000_000)
+    await clients.ask("one", 30, times=8)
+    assert clients.poll.is_looking
+    looks = 0
+    for _ in range(100):
+        await clients.ask("one", 3 * BOUND_US)
+        looks += clients.poll.is_looking
+    assert looks < 5
 
 
 @pytest.mark.parametrize("others", [None, "another"])
-async def test_several_clients_end_it(clock: Clock, others: str | None) -> None:
-    """Together or in turn: under load the loop is awake as it is. That is no look in vain."""
-    poll = BusyPoll(100, clock)
-    poll.answered("one")
-    poll.answered("one")
-    poll.answered(others)
-    await clock.passes(0)
-    assert not poll.is_looking
-    poll.answered("one")
-    poll.answered("one")
-    assert poll.is_looking
-    await clock.passes(100)
+async def test_where_clients_take_turns_none_is_waited_for(others: str | None) -> None:
+    """Together or one by one: under load the loop is awake as it is."""
+    clients = Clients()
+    await clients.ask("one", 30, times=40)
+    assert clients.poll.is_looking
+    await clients.ask(others, 30)
+    await clients.passes(0)
+    assert not clients.poll.is_looking
+    for client in ("one", others) * 50:
+        await clients.ask(client, 10)
+        assert not clients.poll.is_looking
 
 
-async def test_zero_is_never(clock: Clock) -> None:
+async def test_zero_is_never() -> None:
     """The setting turns it off."""
-    poll = BusyPoll(0, clock)
-    poll.answered("one")
-    poll.answered("one")
-    assert not poll.is_looking
+    clients = Clients(poll_us=0)
+    await clients.ask("one", 0, times=50)
+    assert not clients.poll.is_looking
 
 
-async def test_it_learns_where_it_is_in_vain(clock: Clock) -> None:
-    """Of requests that come seldom ever fewer are followed by a look; one that was worth it begins anew."""
-    poll = BusyPoll(100, clock)
-    poll.answered("one")
-    looks = []
-    for number in range(6000):
-        poll.answered("one")
-        looks += [number] if poll.is_looking else []
-        await clock.passes(1000)
-    between = [later - earlier - 1 for earlier, later in pairwise(looks)]
-    assert between[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
-    assert set(between[10:]) == {MOST_PASSED}
-    while not poll.is_looking:
-        poll.answered("one")
-    poll.answered("one")
-    await clock.passes(1000)
-    poll.answered("one")
-    assert not poll.is_looking
-    poll.answered("one")
-    assert poll.is_looking, "one was worth it: the next in vain counts as the first"
-    await clock.passes(1000)
+async def test_a_request_that_came_before_the_last_answer_is_no_pause() -> None:
+    """As one does that was sent right behind another."""
+    clients = Clients()
+    await clients.ask("one", -40, times=40)
+    assert clients.poll.is_looking
+    await clients.passes(LONGEST_LOOK * BOUND_US)

@@ -129,27 +129,22 @@ async def test_the_event_is_there_before_the_answer_leaves(
     assert (journalled, answered) == (12, 12)
 
 
-async def test_one_client_alone_is_waited_for_and_several_are_not(
+async def test_the_loop_is_told_which_client_was_alone(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop stays awake for the connection whose requests come one by one, until another one comes between."""
-    looking: list[bool] = []
-    answered = BusyPoll.answered
-
-    def noting(poll: BusyPoll, client: object) -> None:
-        answered(poll, client)
-        looking.append(poll.is_looking)
-
-    monkeypatch.setattr(BusyPoll, "answered", noting)
+    """The same connection is the same client, another is another one; several at once are none."""
+    told: list[object] = []
+    monkeypatch.setattr(BusyPoll, "answered", lambda _, client, arrived_ns: told.append(client))
     body = json.dumps(served.api.example).encode()
     async with httpx.AsyncClient(base_url=served.url) as one, httpx.AsyncClient(base_url=served.url) as two:
-        for _ in range(4):
-            await one.post("/predict", content=body, headers=JSON)
-        assert looking[-1] or looking[-2], "the last look may have been in vain"
-        looking.clear()
-        for client in (one, two) * 4:
+        for client in (one, one, one, two, two, one):
             await client.post("/predict", content=body, headers=JSON)
-        assert not any(looking[1:])
+        assert [told[1] == client for client in told[1:]] == [True, True, False, False, True]
+        assert None not in told
+    told.clear()
+    await asyncio.gather(*(served.raw(request(body)) for _ in range(24)))
+    sizes = [data["batch_size"] for data in served.api.requests()][-24:]
+    assert told.count(None) == round(sum(1 / size for size in sizes if size > 1))
 
 
 async def test_pipelined_requests_are_answered_in_their_order(served: Served) -> None:

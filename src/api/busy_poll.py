@@ -15,10 +15,12 @@ from typing import Final
 
 NEWEST_WEIGHT: Final = 1 / 8
 """Weight of the newest pause in the mean."""
-LONGEST_LOOK: Final = 4
-"""How many times the bound a look lasts at most: a pause may be longer than usual."""
-LONGEST_PAUSE: Final = 8
-"""How many times the bound a pause counts at most, and how long one is taken to be before it is known."""
+LONGEST: Final = 4
+"""How many times the bound a look lasts at most, and a pause counts.
+
+So one that is longer than usual is waited for, and whatever its length does not make a habit. A client that
+is not known yet is taken to pause so long.
+"""
 
 
 class BusyPoll:
@@ -45,7 +47,7 @@ class BusyPoll:
         """
         if not self._bound_ns:
             return
-        longest_ns = LONGEST_PAUSE * self._bound_ns
+        longest_ns = LONGEST * self._bound_ns
         if client is None or client != self._client:
             self._client, self._pause_ns = client, longest_ns
         else:
@@ -55,7 +57,7 @@ class BusyPoll:
         if self._pause_ns > self._bound_ns:
             self._until_ns = 0
             return
-        self._until_ns = self._answered_ns + LONGEST_LOOK * self._bound_ns
+        self._until_ns = self._answered_ns + longest_ns
         if not self.is_looking:
             self.is_looking = True
             self._again()

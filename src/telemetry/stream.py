@@ -151,8 +151,11 @@ class Stream(ConsumerGroup):
     # Keeping
 
     def trim(self) -> int:
-        """Remove up to 500 of the oldest settled entries beyond REDIS_LOGS_MAX_SIZE; return how many."""
-        limits = [self._logs_max_size, PAGE, self._max_entries]
+        """Remove up to 1,000 of the oldest settled entries beyond REDIS_LOGS_MAX_SIZE; return how many.
+
+        What few remain beside whole nodes of Redis' stream may stay until the next call.
+        """
+        limits = [self._logs_max_size, 2 * PAGE, self._max_entries]
         return int(self._trim(keys=[STREAM, keys.CURSORS], args=limits))
 
     def clear(self, *, force: bool, consumer: str = "clear") -> Cleared:

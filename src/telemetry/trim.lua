@@ -19,17 +19,16 @@ local function after(id)
   return string.format('%.0f-%.0f', ms, seq + 1)
 end
 
--- everything before `cut` goes: first by the number wanted, then never past what somebody needs
+-- everything before `cut` may go: nobody needs it any more
 local count = math.min(excess, tonumber(ARGV[2]))
-local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', count)
-local cut = after(oldest[#oldest][1])
 local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
 if #groups == 0 then return 0 end
+local cut
 for _, group in ipairs(groups) do
   local about = {}
   for at = 1, #group, 2 do about[group[at]] = group[at + 1] end
   local delivered = after(about['last-delivered-id'])
-  if before(delivered, cut) then cut = delivered end
+  if not cut or before(delivered, cut) then cut = delivered end
   if about['pending'] > 0 then
     local first = redis.call('XPENDING', KEYS[1], about['name'])[2]
     if before(first, cut) then cut = first end
@@ -41,4 +40,13 @@ if redis.call('XLEN', KEYS[1]) <= tonumber(ARGV[3]) then
     if before(id, cut) then cut = id end
   end
 end
-return redis.call('XTRIM', KEYS[1], 'MINID', cut)
+
+-- Nodes of the stream that go whole need not be read. Of what is left, less than a node as a rule, the entries
+-- have to be, since nothing else tells the id of the last that may go.
+local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', cut, 'LIMIT', count)
+if removed > 0 then return removed end
+local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+if not before(oldest[1][1], cut) then return 0 end
+oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', count)
+local last = after(oldest[#oldest][1])
+return redis.call('XTRIM', KEYS[1], 'MINID', before(last, cut) and last or cut)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vigie.api.busy_poll import LONGEST_LOOK, BusyPoll
+from vigie.api.busy_poll import LONGEST, BusyPoll
 
 BOUND_US = 100
 
@@ -39,20 +39,23 @@ async def test_a_lone_client_that_pauses_shortly_is_waited_for() -> None:
     await clients.ask("one", 30, times=3)
     assert not clients.poll.is_looking, "three are no habit"
     await clients.ask("one", 30, times=30)
-    await clients.passes(LONGEST_LOOK * BOUND_US - 1)
+    await clients.passes(LONGEST * BOUND_US - 1)
     assert clients.poll.is_looking
     await clients.ask("one", 0)
-    await clients.passes(LONGEST_LOOK * BOUND_US - 1)
+    await clients.passes(LONGEST * BOUND_US - 1)
     assert clients.poll.is_looking
     await clients.passes(1)
     assert not clients.poll.is_looking
 
 
 async def test_one_long_pause_is_forgiven_and_a_habit_of_them_is_not() -> None:
-    """After a pause of any length it is waited for again soon; who pauses too long is let go soon."""
+    """After a pause of any length it is waited for as before; who pauses too long is let go soon."""
     clients = Clients()
     await clients.ask("one", 30, times=40)
     await clients.ask("one", 10_000_000)
+    assert clients.poll.is_looking
+    await clients.ask("one", 10_000_000, times=2)
+    assert not clients.poll.is_looking
     await clients.ask("one", 30, times=8)
     assert clients.poll.is_looking
     looks = 0
@@ -88,4 +91,4 @@ async def test_a_request_that_came_before_the_last_answer_is_no_pause() -> None:
     clients = Clients()
     await clients.ask("one", -40, times=40)
     assert clients.poll.is_looking
-    await clients.passes(LONGEST_LOOK * BOUND_US)
+    await clients.passes(LONGEST * BOUND_US)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import redis
@@ -219,15 +219,54 @@ def test_trim_keeps_what_is_unread_or_pending(stream: Stream) -> None:
     assert stream.trim() == 0
 
 
+@pytest.fixture
+def own_nodes(redis_settings: RedisSettings) -> Iterator[Callable[[int, int], None]]:
+    """Sets how many entries and bytes a node of a stream holds, for the test."""
+    names = ("stream-node-max-entries", "stream-node-max-bytes")
+    client = connect(redis_settings)
+    before = {name: client.config_get(name)[name] for name in names}
+
+    def choose(*most: int) -> None:
+        for name, value in zip(names, most, strict=True):
+            client.config_set(name, value)
+
+    yield choose
+    for name, value in before.items():
+        client.config_set(name, value)
+
+
 def test_trim_of_a_stream_that_keeps_nothing(redis_settings: RedisSettings) -> None:
-    """With REDIS_LOGS_MAX_SIZE 0 every settled entry goes, 500 a call."""
+    """With REDIS_LOGS_MAX_SIZE 0 every settled entry goes, at most 1,000 a call."""
     stream = Stream(connect(redis_settings), logs_max_size=0)
-    stream.write(PRODUCER, records(1, 600))
+    stream.write(PRODUCER, records(1, 1600))
     assert stream.trim() == 0
     stream.ensure_group()
     while entries := stream.read("worker", 500, 0):
         settle(stream, entries)
-    assert (stream.trim(), stream.trim(), stream.trim()) == (500, 100, 0)
+    removed = [stream.trim() for _ in range(4)]
+    assert (sum(removed), removed[-1]) == (1600, 0)
+    assert 900 < removed[0] <= 1000
+
+
+@pytest.mark.parametrize(("node_entries", "node_bytes"), [(100, 4096), (0, 0), (1, 0), (7, 300)])
+@pytest.mark.parametrize("pending", [1, 99, 100, 101, 642, 700])
+def test_trim_goes_to_the_last_entry_that_nobody_needs(
+    redis_settings: RedisSettings,
+    own_nodes: Callable[[int, int], None],
+    node_entries: int,
+    node_bytes: int,
+    pending: int,
+) -> None:
+    """However many entries a node of Redis' stream holds, and wherever in one the first that is needed stands."""
+    own_nodes(node_entries, node_bytes)
+    stream = Stream(connect(redis_settings), logs_max_size=30)
+    stream.ensure_group()
+    stream.write(PRODUCER, records(1, 700))
+    entries = [*stream.read("worker", 500, 0), *stream.read("worker", 500, 0)]
+    settle(stream, [entry for entry in entries if entry.number != pending])
+    while stream.trim():
+        pass
+    assert written_numbers(stream)[0] == min(pending, 671)
 
 
 def test_trim_keeps_what_another_group_has_not_finished(stream: Stream) -> None:

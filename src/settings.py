@@ -83,7 +83,7 @@ class ApiSettings(Concern):
     """Where the front end and the commands find the API; unset, it follows API_HOST and API_PORT."""
     api_workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of API processes."""
-    api_busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = 250
+    api_busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = 500
     """Microseconds that a lone client may usually pause for the API to stay awake for it; 0: it sleeps."""
     log_level: LogLevel = "INFO"
     """Lowest level of the application logs that are kept."""

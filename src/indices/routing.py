@@ -20,6 +20,7 @@ import redis
 
 from vigie.indices.mappings import DEAD
 from vigie.settings import StoreSettings
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import GROUP, PREFIX, STREAM
 from vigie.telemetry.stream_reader import position
 
@@ -86,8 +87,7 @@ class Epochs:
     def __init__(self, client: redis.Redis, settings: StoreSettings) -> None:
         self._client = client
         self._settings = settings
-        script = Path(__file__).with_name("announce.lua").read_text(encoding="utf-8")
-        self._announce: Any = client.register_script(script)
+        self._announce = script(client, "announce", Path(__file__).parent)
 
     def announce(self) -> bool:
         """Let the settings hold for entries not yet delivered; return whether they differ from the last."""

@@ -12,13 +12,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import redis
 
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import FOREIGN_LIST
 from vigie.telemetry.stream_reader import text
 
@@ -107,6 +106,7 @@ class Admission:
     def __init__(self, client: redis.Redis, max_entries: int) -> None:
         self.client = client
         self._max_entries = max_entries
+        self._admit, self._peek = script(client, "admit"), script(client, "peek")
 
     def installation(self) -> str:
         """Return the random id of this installation, made at the first call."""
@@ -160,18 +160,6 @@ class Admission:
         taken, admitted, known, numbered, renamed, declared = map(int, answer[:-1])
         stopped: Any = text(answer[-1])
         return Admitted(taken, admitted, known, numbered, renamed, declared, stopped)
-
-    @cached_property
-    def _admit(self) -> Any:
-        return self._script("admit")
-
-    @cached_property
-    def _peek(self) -> Any:
-        return self._script("peek")
-
-    def _script(self, name: str) -> Any:
-        source = Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
-        return self.client.register_script(source)
 
 
 def losses(client: redis.Redis) -> list[Loss]:

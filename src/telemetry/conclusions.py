@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
@@ -18,6 +17,7 @@ import redis
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.event import Event
 from vigie.telemetry.ids import iso_timestamp, new_producer_id
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_reader import text
 
 Concluded = Literal["done", "moved", "full"]
@@ -32,8 +32,7 @@ class Conclusions:
         self._client = client
         self._watch = watch
         self._max_entries = max_entries
-        script = Path(__file__).with_name("conclude.lua").read_text(encoding="utf-8")
-        self._conclude: Any = client.register_script(script)
+        self._conclude = script(client, "conclude")
 
     def state(self, subject: str) -> dict[str, str]:
         """Return what was kept with the last conclusion: its `cursor` and further fields; {} before."""

@@ -11,8 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,6 +19,7 @@ import redis
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.parsed_event import as_text, event_in
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import DEAD_CHANGES, DEAD_LETTERS
 
 PAGE: Final = 100
@@ -110,6 +109,7 @@ class DeadLetters:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
+        self._decide, self._scan = script(client, "decide"), script(client, "letters")
 
     def count(self) -> int:
         """Return how many letters wait."""
@@ -212,18 +212,6 @@ class DeadLetters:
             _letter(letter_id.decode(), {**stored, **added})
             for (letter_id, stored), added in zip(answer, newer, strict=True)
         ]
-
-    @cached_property
-    def _decide(self) -> Any:
-        return self._script("decide")
-
-    @cached_property
-    def _scan(self) -> Any:
-        return self._script("letters")
-
-    def _script(self, name: str) -> Any:
-        source = Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
-        return self.client.register_script(source)
 
 
 def _letter(letter_id: str, stored: Mapping[bytes, bytes]) -> DeadLetter:

@@ -29,6 +29,8 @@ LAST_NUMBER: Final = NUMBER_LIMIT - 1_000_000
 for the batches in hand."""
 LONG_GRACE_SECONDS: Final = 60.0
 """What a producer that is used up has to ship its rest, beside its successor."""
+RENEW_SECONDS: Final = 1.0
+"""How long a process that can make no journal refuses its events before it tries again."""
 
 
 class JournalError(VigieError):
@@ -114,6 +116,7 @@ class Emitter:
         self._renewal = threading.Lock()
         self._events = 0
         self._emit_ns = 0
+        self._renew_at = 0.0
         self._begin()
         _living.add(self)
 
@@ -157,16 +160,19 @@ class Emitter:
     def _renew(self) -> None:
         with self._renewal:
             used_up = self._journal.high >= LAST_NUMBER
-            if not (self._journal.abandoned or used_up):
+            if not (self._journal.abandoned or used_up) or time.monotonic() < self._renew_at:
                 return
             journal, keeper, flusher = self._journal, self._keeper, self._flusher
+            failure = None
             try:
                 self._begin()
             except JournalError as error:
-                logger.warning("events of this process are not kept: {}", error)
-                return
-            if not journal.abandoned:
-                threading.Thread(target=_end, args=(journal, keeper, flusher, LONG_GRACE_SECONDS)).start()
+                failure = error
+                self._renew_at = time.monotonic() + RENEW_SECONDS
+        if failure is not None:  # told without the lock: what is logged may come here as an event
+            logger.warning("events of this process are not kept: {}", failure)
+        elif not journal.abandoned:
+            threading.Thread(target=_end, args=(journal, keeper, flusher, LONG_GRACE_SECONDS)).start()
 
     def status(self) -> EmitterStatus:
         """Return how the telemetry is doing; cheap enough for every scrape and health check."""

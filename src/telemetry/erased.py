@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 import redis
 
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_reader import parsed, text
 from vigie.telemetry.stream_types import StreamEntry
 
@@ -73,8 +73,7 @@ class ErasedRecord:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        script = Path(__file__).with_name("erase.lua").read_text(encoding="utf-8")
-        self._erase: Any = client.register_script(script)
+        self._erase = script(client, "erase")
 
     def add(self, events: Sequence[Erasable]) -> list[Recorded]:
         """Record at most 500 events as erased, and take away their letters, in one step."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import redis
 
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.scripts import script
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ class ExpiredRecord:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        script = Path(__file__).with_name("expire.lua").read_text(encoding="utf-8")
-        self._expire: Any = client.register_script(script)
+        self._expire = script(client, "expire")
 
     def add(self, index: str, uuid: str, held: Iterable[Expired]) -> None:
         """Record in one step what an index holds; doing it again changes nothing."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import redis
 
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import CURSORS, GROUP, STREAM
 from vigie.telemetry.stream_reader import position, text
 
@@ -20,7 +20,6 @@ NEARLY_FULL: Final = 0.9
 WORTH_NAMING: Final = 1000
 """Finished entries beyond REDIS_LOGS_MAX_SIZE that nobody needs to hear of."""
 _PAGE: Final = 1000
-_COUNT: Final = Path(__file__).with_name("count.lua").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,10 @@ def holders(client: redis.Redis) -> list[Holder]:
 
 def entries_after(client: redis.Redis, entry_id: str) -> int:
     """Return how many entries come after `entry_id`, by looking at each. Raises redis.RedisError."""
-    script: Any = client.register_script(_COUNT)
+    page = script(client, "count")
     found, count = 1, 0
     while found:
-        found, last = script(keys=[STREAM], args=[entry_id, _PAGE])
+        found, last = page(keys=[STREAM], args=[entry_id, _PAGE])
         entry_id, count = text(last), count + int(found)
     return count
 

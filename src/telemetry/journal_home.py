@@ -11,7 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ LOCK: Final = "lock"
 LOCK_SECONDS: Final = 10.0
 """How long the lock of all folders is waited for; it is held for milliseconds."""
 
+_forking = threading.Lock()
+"""Keeps this process from forking while a thread has the lock of all folders: its child would inherit it,
+and keep everybody else waiting for life."""
+
 
 class HeldFolder:
     """A producer's folder whose lock this process holds."""
@@ -28,6 +34,7 @@ class HeldFolder:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        _held.add(self)
 
     @property
     def producer(self) -> str:
@@ -46,7 +53,7 @@ class HeldFolder:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Leave the folder to the next process. In a forked child this leaves the parent's lock alone."""
+        """Leave the folder to the next process; a forked child has let go of its parent's already."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -119,23 +126,28 @@ def _lock(path: Path, flags: int = 0) -> int | None:
 
 @contextmanager
 def _everybody(producers: Path) -> Iterator[None]:
-    descriptor = os.open(producers / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _wait_for(descriptor, producers)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _wait_for(descriptor: int, producers: Path) -> None:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"another process holds {producers / '.lock'} and does not go on"
-                ) from None
-            time.sleep(0.01)
+        with _forking:
+            descriptor = _lock(producers / ".lock", os.O_CREAT)
+            if descriptor is not None:
+                try:
+                    yield
+                    return
+                finally:
+                    os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"another process holds {producers / '.lock'} and does not go on")
+        time.sleep(0.01)
+
+
+_held: weakref.WeakSet[HeldFolder] = weakref.WeakSet()
+
+
+def _leave_in_child() -> None:
+    _forking.release()
+    for folder in _held:
+        folder.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_leave_in_child)

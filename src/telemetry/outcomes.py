@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
@@ -19,6 +18,7 @@ import redis
 from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.event import Event
 from vigie.telemetry.ids import iso_timestamp, new_producer_id
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_reader import text
 
 Recorded = Literal["recorded", "known", "corrected", "conflict"]
@@ -51,8 +51,7 @@ class Outcomes:
     def __init__(self, client: redis.Redis, max_entries: int) -> None:
         self._client = client
         self._max_entries = max_entries
-        script = Path(__file__).with_name("record_outcomes.lua").read_text(encoding="utf-8")
-        self._record: Any = client.register_script(script)
+        self._record = script(client, "record_outcomes")
 
     def labels(self, transaction_ids: Sequence[str]) -> list[str]:
         """Return the label recorded last for each; empty where Redis knows of none."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import redis
 
 from vigie.telemetry import stream_keys as keys
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import GROUP, STREAM
 from vigie.telemetry.stream_reader import StreamReader, claimed, text
 from vigie.telemetry.stream_types import Claimed, Pending, StreamEntry, Worker
@@ -20,11 +19,14 @@ HANDED_OVER_MS: Final = 3_600_000
 """Idle time given to entries that are handed over: more than any worker waits for before it takes over."""
 PAGE: Final = 500
 """Entries per script call, which keeps each well below the time Redis may stop for others."""
-_HERE: Final = Path(__file__).parent
 
 
 class ConsumerGroup(StreamReader):
     """What the workers of the group `pipeline` do with the stream, but for settling."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self._claim, self._release = script(client, "claim"), script(client, "release")
 
     def ensure_group(self) -> None:
         """Create the consumer group, reading from the oldest entry, unless it is there."""
@@ -155,14 +157,3 @@ class ConsumerGroup(StreamReader):
 
     def _count_vanished(self, count: int) -> None:
         self.client.hincrby(keys.TOTALS, "vanished", count)
-
-    @cached_property
-    def _claim(self) -> Any:
-        return self._script("claim")
-
-    @cached_property
-    def _release(self) -> Any:
-        return self._script("release")
-
-    def _script(self, name: str) -> Any:
-        return self.client.register_script((_HERE / f"{name}.lua").read_text(encoding="utf-8"))

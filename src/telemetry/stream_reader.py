@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import redis
@@ -14,6 +13,7 @@ from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.dead_letters import DeadLetter, DeadLetters
 from vigie.telemetry.ledger_state import LedgerState, ProducerState
 from vigie.telemetry.number_set import NumberSet
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_keys import GROUP, NUMBER_LIMIT, STREAM
 from vigie.telemetry.stream_types import Gap, StreamEntry
 
@@ -31,8 +31,7 @@ class StreamReader:
         self.client = client
         self.ledger = LedgerState(client)
         self.letters = DeadLetters(client)
-        script = Path(__file__).with_name("waiting.lua").read_text(encoding="utf-8")
-        self._waiting: Any = client.register_script(script)
+        self._waiting = script(client, "waiting")
 
     def backlog(self) -> int:
         """Return how many events are in the stream and not settled: Σ high − Σ declared − Σ settled."""

@@ -246,6 +246,33 @@ def test_a_child_that_can_make_no_journal_keeps_serving(
     emitter.stop()
 
 
+def test_what_is_logged_of_a_failed_renewal_may_be_an_event(
+    settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that is emitted through the same emitter waits for nothing, and is refused like the event."""
+    emitter = Emitter.start(settings_for(LOG_TO_REDIS="false"), "api")
+    monkeypatch.setattr(emitting, "LAST_NUMBER", 1)
+    emitter.emit(event("the last number"))
+    makings = 0
+
+    def no_journal(*_: object) -> None:
+        nonlocal makings
+        makings += 1
+        raise OSError("no room")
+
+    monkeypatch.setattr("vigie.telemetry.journal.Journal.create", no_journal)
+    monkeypatch.setattr(emitting.logger, "warning", lambda *_: emitter.emit(event("a log")))
+    emitter.emit(event("an event"))
+    emitter.emit(event("another"))
+    assert makings == 1, "the disk is not asked again for each event"
+    monkeypatch.setattr(emitting, "RENEW_SECONDS", 0.0)
+    emitter._renew_at = 0.0
+    monkeypatch.setattr(emitting.logger, "warning", lambda *_: None)
+    emitter.emit(event("later"))
+    assert makings == 2
+    emitter.stop()
+
+
 def own_threads() -> list[threading.Thread]:
     """The threads of journals in this process."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("vigie-telemetry")]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,3 +114,50 @@ def test_a_process_that_hangs_with_the_lock_of_all_keeps_none_waiting(
             make_folder(tmp_path, "another")
         folder.delete()
     assert [found.producer for found in take_dead_folders(tmp_path)] == [PRODUCER]
+
+
+def while_a_child_lives(check: Callable[[], object]) -> None:
+    """Fork, run `check` in this process, and end the child."""
+    parent, ours = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        parent.close()
+        ours.send(b"here")
+        ours.recv(1)  # until the parent closes its end
+        os._exit(0)
+    try:
+        assert parent.recv(4) == b"here"
+        check()
+    finally:
+        parent.close()
+        ours.close()
+        os.waitpid(child, 0)
+
+
+def test_a_fork_inherits_no_lock_of_all_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that forks while one of its threads makes or searches folders stops nobody by its child."""
+    monkeypatch.setattr(journal_home, "LOCK_SECONDS", 0.5)
+    make_folder(tmp_path, PRODUCER).release()
+    holding = threading.Event()
+
+    def hold() -> None:
+        with journal_home._everybody(tmp_path / "producers"):
+            holding.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(10)
+    while_a_child_lives(lambda: (thread.join(), make_folder(tmp_path, PRODUCER[:-1] + "2").release()))
+
+
+def test_a_forked_child_holds_none_of_its_parent_s_folders(tmp_path: Path) -> None:
+    """A folder that the parent leaves is free, and its child that lives on does not keep it."""
+    held = make_folder(tmp_path, PRODUCER)
+
+    def leave() -> None:
+        held.release()
+        (found,) = take_dead_folders(tmp_path)
+        found.release()
+
+    while_a_child_lives(leave)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, Self
 
 import redis
@@ -23,6 +22,7 @@ from vigie.telemetry.dead_letters import DeadLetter
 from vigie.telemetry.framing import Record, Run
 from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.ledger_state import LedgerState, ProducerState, Totals
+from vigie.telemetry.scripts import script
 from vigie.telemetry.stream_group import PAGE, ConsumerGroup
 from vigie.telemetry.stream_keys import GROUP, STREAM, State
 from vigie.telemetry.stream_reader import position, text
@@ -87,6 +87,8 @@ class Stream(ConsumerGroup):
         super().__init__(client)
         self._max_entries = max_entries
         self._logs_max_size = logs_max_size
+        self._write, self._settle = script(client, "write"), script(client, "settle")
+        self._trim, self._sweep = script(client, "trim"), script(client, "sweep")
 
     @classmethod
     def open(cls, settings: RedisSettings, *, timeout: float = 2.0) -> Self:
@@ -151,10 +153,7 @@ class Stream(ConsumerGroup):
     # Keeping
 
     def trim(self) -> int:
-        """Remove up to 1,000 of the oldest settled entries beyond REDIS_LOGS_MAX_SIZE; return how many.
-
-        What few remain beside whole nodes of Redis' stream may stay until the next call.
-        """
+        """Remove up to 1,000 of the oldest settled entries beyond REDIS_LOGS_MAX_SIZE; return how many."""
         limits = [self._logs_max_size, 2 * PAGE, self._max_entries]
         return int(self._trim(keys=[STREAM, keys.CURSORS], args=limits))
 
@@ -188,22 +187,6 @@ class Stream(ConsumerGroup):
             if not last:
                 return cleared
             start = f"({text(last)}"
-
-    @cached_property
-    def _write(self) -> Any:
-        return self._script("write")
-
-    @cached_property
-    def _settle(self) -> Any:
-        return self._script("settle")
-
-    @cached_property
-    def _trim(self) -> Any:
-        return self._script("trim")
-
-    @cached_property
-    def _sweep(self) -> Any:
-        return self._script("sweep")
 
 
 def _check_number(number: int) -> None:

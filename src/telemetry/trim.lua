@@ -40,13 +40,12 @@ if redis.call('XLEN', KEYS[1]) <= tonumber(ARGV[3]) then
     if before(id, cut) then cut = id end
   end
 end
+if cut == '0-0' then return 0 end
 
--- Nodes of the stream that go whole need not be read. Of what is left, less than a node as a rule, the entries
--- have to be, since nothing else tells the id of the last that may go.
+-- Nodes of the stream that go whole need not be read. Of what is left beside them, less than a node as a rule,
+-- the entries have to be, since nothing else tells the id of the last that may go.
 local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', cut, 'LIMIT', count)
-if removed > 0 then return removed end
-local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
-if not before(oldest[1][1], cut) then return 0 end
-oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', count)
-local last = after(oldest[#oldest][1])
-return redis.call('XTRIM', KEYS[1], 'MINID', before(last, cut) and last or cut)
+if removed == count then return removed end
+local rest = redis.call('XRANGE', KEYS[1], '-', '(' .. cut, 'COUNT', count - removed)
+if #rest == 0 then return removed end
+return removed + redis.call('XTRIM', KEYS[1], 'MINID', after(rest[#rest][1]))

@@ -282,9 +282,8 @@ def load_settings(
 ) -> Settings:
     """Read the settings from `environment` (default: the process's) over those of the file `dotenv`.
 
-    Raises SettingsError, naming every variable at fault, when a name in the file is unknown, a name
-    in the environment is within edit distance 2 of one of ours, or a value is malformed. An empty value
-    counts as unset.
+    An empty value is unset. Raises SettingsError, naming every variable at fault, when a name in the file is
+    unknown, a name in the environment is within edit distance 2 of one of ours, or a value is malformed.
     """
     in_process = dict(os.environ if environment is None else environment)
     in_file = {} if dotenv is None else {name: value or "" for name, value in dotenv_values(dotenv).items()}

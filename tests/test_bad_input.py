@@ -90,6 +90,7 @@ def test_each_fault_is_named_refused_and_stored(stack: Stack, schema: FeatureSch
             assert logged[transaction_id]["rejected_input"]["AGE"] == "old"
         if case.name == "broken JSON":
             assert logged[transaction_id]["rejected_input"] == '{"AGE": 60,'
-    assert stack.documents("ml-api-perfs") == []
+    measured = stack.documents("ml-api-perfs")  # the API's report on itself may be there already
+    assert [document for document in measured if "transaction_id" in document] == []
     assert Stream.open(stack.settings.redis).dead_count() == 0
     assert stack.finish("verify") == 0, stack.output("verify")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from elasticsearch import ApiError, Elasticsearch, TransportError
-from elasticsearch.serializer import NdjsonSerializer
+from elasticsearch.serializer import JsonSerializer, NdjsonSerializer
 
 from vigie.indices.verdicts import Fault, whole_request
 from vigie.settings import StoreSettings
@@ -20,9 +21,20 @@ def connect_store(settings: StoreSettings, *, timeout: float = 10.0) -> Elastics
         options["basic_auth"] = (settings.es_username, settings.es_password.get_secret_value())
     if settings.es_ca_certs:
         options["ca_certs"] = str(settings.es_ca_certs)
-    options["serializers"] = {NdjsonSerializer.mimetype: _Lines()}
+    options["serializers"] = {JsonSerializer.mimetype: _Json(), NdjsonSerializer.mimetype: _Lines()}
     # a node that failed once is tried again at once: how long to wait is the circuit breaker's decision
     return Elasticsearch(settings.url, dead_node_backoff_factor=0.0, max_dead_node_backoff=0.0, **options)
+
+
+class _Json(JsonSerializer):
+    """Reads answers by orjson, and what that is too strict for (NaN, lone surrogates) by the library."""
+
+    def json_loads(self, data: bytes) -> Any:
+        """Return what `data` says. Raises ValueError for what is no JSON."""
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return super().json_loads(data)
 
 
 class _Lines(NdjsonSerializer):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -182,20 +183,28 @@ def read_time(event: Fields, _: Context) -> Fields:
 
 def add_common_fields(event: Fields, context: Context) -> Fields:
     """Add `common`: the fields that every document of the event carries."""
-    data, when = event["data"], event["when"]
-    local = when.astimezone(context.zone)
+    data = event["data"]
+    timestamp = event["when"].isoformat(timespec="microseconds")[: len("2026-01-31T23:59:59.999999")]
+    hour, day = _clock(timestamp[: len("2026-01-31T23:59")], context.zone)
     common = {
-        "@timestamp": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "@timestamp": f"{timestamp}Z",
         "producer": event["producer"],
         "number": event["number"],
         "level": event["level"],
         "message": event["message"],
-        "hour_of_day": f"{local.hour:02}",
-        "day_of_week": DAYS[local.weekday()],
+        "hour_of_day": hour,
+        "day_of_week": day,
         **_chosen(data, _COMMON),
     }
     event["common"] = common
     return event
+
+
+@lru_cache(maxsize=256)
+def _clock(minute: str, zone: ZoneInfo) -> tuple[str, str]:
+    """Return hour_of_day and day_of_week of a minute of UTC."""
+    local = datetime.fromisoformat(minute).replace(tzinfo=UTC).astimezone(zone)
+    return f"{local.hour:02}", DAYS[local.weekday()]
 
 
 Processor = Callable[[Fields, Context], Fields]
@@ -295,8 +304,8 @@ def _chosen(data: Mapping[str, Any], names: Iterable[str]) -> Fields:
 
 def _source(own: Fields, common: Fields, ending: bytes) -> bytes:
     """Return the document: its own fields, then the common ones, which win over others of their names."""
-    for name in own.keys() & common.keys():
-        del own[name]
+    if not own.keys().isdisjoint(common):
+        own = {name: value for name, value in own.items() if name not in common}
     return _serialised(own)[:-1] + b"," + ending
 
 

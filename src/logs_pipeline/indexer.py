@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -84,11 +85,11 @@ class Line:
     """Times it was sent."""
     stored_before: int = -1
     """Documents the store had taken when the server failed on it first."""
-    size: int = field(init=False)
-    """Bytes on the wire."""
 
-    def __post_init__(self) -> None:
-        self.size = len(self.action) + len(self.document.source) + 2
+    @property
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return len(self.action) + len(self.document.source) + 2
 
     @property
     def alone(self) -> bool:
@@ -230,7 +231,12 @@ def _ruling(found: Mapping[str, Any]) -> Fault:
 
 
 def _action(document: Document) -> bytes:
-    return orjson.dumps({"create": {"_index": document.physical, "_id": document.id}})
+    return b"%b%b}}" % (_opening(document.physical), orjson.dumps(document.id))
+
+
+@lru_cache(maxsize=64)
+def _opening(physical: str) -> bytes:
+    return b'{"create":{"_index":%b,"_id":' % orjson.dumps(physical)
 
 
 def _body(bulk: Sequence[Line]) -> Any:

@@ -83,6 +83,8 @@ class JournalReader:
                 break
             items.append(found if isinstance(found, Gap) else position.segment.run(found))
             self._read_up_to = (found.last, position)
+            if limit == 0:
+                break
         return items
 
     def advance(self, high: int) -> None:

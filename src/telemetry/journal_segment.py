@@ -246,11 +246,13 @@ class Segment:
         A run has at most `most` records and about READ_BYTES. What is damaged is passed over; with `trusted`,
         which is for what this process wrote itself, nobody looks for damage.
         """
-        record_at = self._written_at if trusted else self._sound_at
+        if trusted:
+            yield from self._written_runs(start, end, after, most)
+            return
         first = last = began = 0
         offset = start
         while True:
-            found = record_at(offset, end)
+            found = self._sound_at(offset, end)
             number, stop = found or (0, offset)
             full = first and (last - first + 1 >= most or offset - began >= READ_BYTES)
             if first and (full or number != last + 1):
@@ -266,6 +268,23 @@ class Segment:
                     first, began = number, offset
                 last = number
             offset = stop
+
+    def _written_runs(self, start: int, end: int, after: int, most: int) -> Iterator[StoredRun]:
+        unpack, head, mapping = RECORD.unpack_from, RECORD.size, self._mapping  # a step for each event
+        first = last = began = 0
+        offset = start
+        while offset < end:
+            _, _, length, number = unpack(mapping, offset)
+            if number > after:
+                if first and (number != last + 1 or number - first >= most or offset - began >= READ_BYTES):
+                    yield StoredRun(first, last, began, offset)
+                    first = 0
+                if not first:
+                    first, began = number, offset
+                last = number
+            offset += head + length
+        if first:
+            yield StoredRun(first, last, began, offset)
 
     def run(self, stored: StoredRun) -> Run:
         """Return a copy of the records of `stored`."""
@@ -299,12 +318,6 @@ class Segment:
         if marker != MARKER or length == 0 or stop > end:  # the checksum of nothing would hold
             return None
         return (number, stop) if checksum(number, self._mapping[start:stop]) == stored else None
-
-    def _written_at(self, offset: int, end: int) -> tuple[int, int] | None:
-        if offset >= end:
-            return None
-        _, _, length, number = RECORD.unpack_from(self._mapping, offset)
-        return number, offset + RECORD.size + length
 
     def sync(self) -> None:
         """Bring what was written since the last time to the disk.

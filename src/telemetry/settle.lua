@@ -61,9 +61,47 @@ local function settle_stray(producer, at, dead)
   end
 end
 
+-- What is known of a chunk of a producer's numbers, for one call.
+local function look_at(producer, state, chunk)
+  return {
+    folded = redis.call('HEXISTS', prefix .. 'folded:' .. producer, chunk .. ':indexed') == 1,
+    settled = bitmap(producer, 'settled', chunk), own = bitmap(producer, state, chunk), fresh = 0,
+  }
+end
+
+-- Marks the event at `bit` of a chunk; returns whether that is new.
+local function mark(known, bit)
+  if known.folded or redis.call('SETBIT', known.settled, bit, 1) == 1 then return false end
+  redis.call('SETBIT', known.own, bit, 1)
+  known.fresh = known.fresh + 1
+  return true
+end
+
+-- Marks the bits `first` to `last` of a chunk: whole bytes that are empty so far in one go.
+local function mark_run(known, first, last)
+  local from, upto = math.ceil(first / 8), math.floor((last + 1) / 8) - 1
+  local bytes = upto - from + 1
+  if known.folded or bytes < 1 or
+    string.find(redis.call('GETRANGE', known.settled, from, upto), '[^%z]') then
+    for bit = first, last do mark(known, bit) end
+    return
+  end
+  local full = string.rep('\255', bytes)
+  redis.call('SETRANGE', known.settled, from, full)
+  redis.call('SETRANGE', known.own, from, full)
+  known.fresh = known.fresh + 8 * bytes
+  for bit = first, 8 * from - 1 do mark(known, bit) end
+  for bit = 8 * (upto + 1), last do mark(known, bit) end
+end
+
 local function settle_numbered(producer, state, first, last, step)
-  local folded_hash, chunks, fresh = prefix .. 'folded:' .. producer, {}, 0
+  local chunks, fresh = {}, 0
   local high = tonumber(redis.call('HGET', prefix .. 'producer:' .. producer, 'high') or '0')
+  local run  -- numbers that follow one another in a chunk, not marked yet
+  local function end_run()
+    if run then mark_run(run.known, run.first, run.last) end
+    run = nil
+  end
   for at = first, last, step do
     local position = tonumber(ARGV[at + 1]) - 1
     if position >= high then
@@ -73,24 +111,25 @@ local function settle_numbered(producer, state, first, last, step)
       local chunk = math.floor(position / size)
       local known = chunks[chunk]
       if not known then
-        known = {
-          folded = redis.call('HEXISTS', folded_hash, chunk .. ':indexed') == 1,
-          settled = bitmap(producer, 'settled', chunk), own = bitmap(producer, state, chunk), fresh = 0,
-        }
+        known = look_at(producer, state, chunk)
         chunks[chunk] = known
       end
       local bit = position - chunk * size
-      if not known.folded and redis.call('SETBIT', known.settled, bit, 1) == 0 then
-        redis.call('SETBIT', known.own, bit, 1)
-        known.fresh = known.fresh + 1
-        fresh = fresh + 1
-        if state == 'dead' then bury(producer, at, deliveries(ARGV[at]), {}) end
+      if state == 'dead' then
+        if mark(known, bit) then bury(producer, at, deliveries(ARGV[at]), {}) end
+      elseif run and run.known == known and run.last + 1 == bit then
+        run.last = bit
+      else
+        end_run()
+        run = {known = known, first = bit, last = bit}
       end
     end
   end
+  end_run()
   for chunk, known in pairs(chunks) do
+    fresh = fresh + known.fresh
     if known.fresh > 0 and
-      redis.call('HINCRBY', folded_hash, chunk .. ':settled', known.fresh) >= size then
+      redis.call('HINCRBY', prefix .. 'folded:' .. producer, chunk .. ':settled', known.fresh) >= size then
       fold(producer, chunk)
     end
   end

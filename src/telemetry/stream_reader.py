@@ -21,6 +21,7 @@ SCAN_PAGE: Final = 1000
 MOST_LISTED: Final = 50_000
 """Numbers that are held as such; the others are bits, since a million in a list are forty megabytes."""
 LONGEST_PRODUCER: Final = 128
+LONGEST_NUMBER: Final = 20
 """Bytes of a producer's name: it is part of every document's id, of which the store takes 512."""
 
 
@@ -138,11 +139,11 @@ def claimed(answer: Any) -> Delivered:
 def parsed(entry_id: str, fields: dict[bytes, bytes]) -> StreamEntry:
     """Return the entry; without a producer and a number in bounds it is nobody's: "" and 0."""
     producer, number = fields.get(b"producer", b""), fields.get(b"number", b"")
-    numbered = 0 < len(producer) <= LONGEST_PRODUCER and number.isdigit() and 1 <= int(number) < NUMBER_LIMIT
+    value = int(number) if number.isdigit() and len(number) <= LONGEST_NUMBER else 0
     event = fields.get(b"event", b"")
-    if not numbered:
-        return StreamEntry(entry_id, "", 0, event)
-    return StreamEntry(entry_id, producer.decode("utf-8", "replace"), int(number), event)
+    if 0 < len(producer) <= LONGEST_PRODUCER and 1 <= value < NUMBER_LIMIT:
+        return StreamEntry(entry_id, producer.decode("utf-8", "replace"), value, event)
+    return StreamEntry(entry_id, "", 0, event)
 
 
 def checked_id(entry_id: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 
@@ -37,8 +39,7 @@ class Written:
     """The bound for entries not yet settled is reached: nothing beyond `high` was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEntry:
+class StreamEntry(NamedTuple):
     """An entry as read. One that nobody numbered (written by hand) has producer "" and number 0."""
 
     id: str
@@ -56,13 +57,12 @@ class Claimed:
     """Pending entries whose content was gone from the stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The one state an entry ends in."""
 
     entry: StreamEntry
     state: State
-    documents: Mapping[str, int] = field(default_factory=dict)
+    documents: Mapping[str, int] = MappingProxyType({})
     """Physical index → documents this event has there."""
     reason: str = ""
     """For a dead one, why, in words."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from elastic_transport import SerializationError
 
 from vigie.indices.store_client import connect_store
 from vigie.settings import Settings
@@ -46,3 +48,18 @@ def test_a_bulk_that_is_bytes_is_sent_as_it_is(settings_for: Callable[..., Setti
         serializer = client.transport.serializers.get_serializer(mimetype)
         assert serializer.dumps(body) is body
         assert serializer.dumps([{"create": {}}, b'{"number":1}']) == b'{"create":{}}\n{"number":1}\n'
+
+
+def test_what_a_strict_reader_refuses_in_an_answer_is_read_all_the_same(
+    settings_for: Callable[..., Settings],
+) -> None:
+    """Documents of others may hold NaN or half a surrogate pair; a page of them must not fail for that."""
+    with connect_store(settings_for().store) as client:
+        for kind in ("application/json", "application/vnd.elasticsearch+json"):
+            read = client.transport.serializers.get_serializer(kind).loads
+            assert read(b'{"a": [1, "\\u00e9"]}') == {"a": [1, "é"]}
+            found = read(b'{"a": NaN, "b": "\\ud800"}')
+            assert math.isnan(found["a"])
+            assert found["b"] == "\ud800"
+            with pytest.raises(SerializationError):
+                read(b'{"a": ')

@@ -127,6 +127,20 @@ def test_shipped_segments_go_where_their_room_is_needed(
     journal.close(delete=True)
 
 
+def test_an_unused_file_goes_without_new_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a burst the room comes back by itself: whoever looks for events to ship removes old files."""
+    monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(journal_reader, "USED_SECONDS", 600.0)
+    journal = small_journal(tmp_path)
+    journal.append([event(n, filling=FILLING) for n in range(30)])
+    drain(journal)
+    assert len(segments(tmp_path)) > 2
+    monkeypatch.setattr(journal_reader, "USED_SECONDS", 0.0)
+    assert read(journal, 10) == []
+    assert len(segments(tmp_path)) <= 2
+    journal.close(delete=True)
+
+
 def test_rewind_ships_again_what_is_still_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a Redis that forgot, everything from there on that the journal still has is read again."""
     monkeypatch.setattr(journal_reader, "KEEP_SECONDS", 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -144,6 +145,34 @@ def test_a_full_chunk_folds_into_counts(stream: Stream, monkeypatch: pytest.Monk
     assert (bits.counts, set(bits.folded)) == (state.counts, {0})
     assert bits.states["dead"] == NumberSet.of_spans([(9, 11)])
     assert stream.ledger.bits(PRODUCER, 3).upto == 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_number_ends_in_the_state_it_was_given_first(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever runs of numbers are settled in whatever order, again and across chunks: as one by one."""
+    monkeypatch.setattr(keys, "CHUNK_BITS", 6)
+    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 64)
+    stream.write(PRODUCER, records(1, 300))
+    entries = stream.read("worker", 300, 0)
+    chance = random.Random(seed)
+    expected: dict[int, State] = {}
+    for _ in range(25):
+        start = chance.randrange(300)
+        some = entries[start : start + chance.choice([1, 5, 8, 40, 130])]
+        if chance.random() < 0.3:
+            some = chance.sample(some, k=len(some) // 2)
+        state = chance.choice(["indexed", "filtered", "dead"])
+        fresh = {entry.number: state for entry in some if entry.number not in expected}
+        assert settle(stream, some, state) == len(fresh)
+        expected |= fresh
+        bits = stream.ledger.bits(PRODUCER, 300)
+        assert bits.settled == NumberSet.of_spans([(number, number) for number in sorted(expected)])
+    (found,) = stream.producers()
+    assert found.counts == {state: list(expected.values()).count(state) for state in found.counts}
+    letters = {letter.number for letter in stream.letters.after("", 500)}
+    assert letters == {number for number, state in expected.items() if state == "dead"}
 
 
 def test_a_dead_workers_entries_are_taken_over(stream: Stream) -> None:
@@ -448,7 +477,8 @@ def test_a_number_its_producer_never_wrote_stays_outside_the_ledger(stream: Stre
     stream.write(PRODUCER, records(1, 2))
     stream.client.xadd(keys.STREAM, {"producer": PRODUCER, "number": "9", "event": "{}"})
     stream.client.xadd(keys.STREAM, {"producer": "foreign", "number": "1", "event": "{}"})
+    stream.client.xadd(keys.STREAM, {"producer": PRODUCER, "number": "9" * 5000, "event": "{}"})
     assert settle(stream, stream.read("worker", 10, 0)) == 2
     totals = stream.ledger.totals()
-    assert (totals.settled, totals.strays, stream.backlog()) == (2, 2, 0)
+    assert (totals.settled, totals.strays, stream.backlog()) == (2, 3, 0)
     assert stream.client.xpending(keys.STREAM, keys.GROUP)["pending"] == 0

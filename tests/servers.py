@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -33,10 +35,15 @@ def outside() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that nothing listens on.
+
+    Not one that the kernel gives to outgoing connections: before it is used, one of those may have it.
+    """
+    while True:
+        port = 15_000 + secrets.randbelow(17_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], Found], deadline: float = 20.0, what: str = "the state") -> Found:

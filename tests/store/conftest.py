@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from tests.servers import free_port
 
 from vigie.store.app import StoreApp
 from vigie.store.bulk import bulk
@@ -102,11 +102,3 @@ def start_store(tmp_path: Path) -> Iterator[StartStore]:
         process.wait()
         if process.stderr is not None:
             process.stderr.close()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

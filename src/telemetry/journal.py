@@ -242,6 +242,7 @@ class Journal:
             return
         made = self._files.make()
         with self._lock:
+            self._files.keep_behind(self._segments[-1], made)
             made.promised = self._promise.upto
             self._segments.append(made)
             spare, self._spare = self._spare, None
@@ -253,12 +254,13 @@ class Journal:
         if self._spare is not None or self._closed:
             return
         made = self._try_to_make(patiently=True)
+        if made is None:
+            return
         with self._lock:
-            if made is None:
-                return
             if self._closed or self._spare is not None or len(self._segments) >= self._most_segments:
                 made.delete()
             else:
+                self._files.keep_behind(self._segments[-1], made)
                 self._spare = made
 
     def _try_to_make(self, *, patiently: bool = False) -> Segment | None:

@@ -54,6 +54,18 @@ class JournalFiles:
             raise
         return used
 
+    def keep_behind(self, last: Segment, made: Segment) -> None:
+        """See that `made` has a name behind that of `last`, which an append made meanwhile. Raises OSError.
+
+        Files are used in the order of their names: whoever finds them after a kill knows no other order.
+        """
+        if made.path.name < last.path.name:
+            try:
+                made.rename(self._next_path())
+            except OSError:
+                made.close()
+                raise
+
     def _next_path(self) -> Path:
         return self._folder.path / f"{next(self._numbers):012d}.segment"
 

@@ -123,6 +123,10 @@ class Segment:
         # The marks go first: under the new name the old ones would speak of numbers that are over.
         self._mapping[len(MAGIC) : _ATTRIBUTES_AT] = bytes(_ATTRIBUTES_AT - len(MAGIC))
         self._begin()
+        self.rename(path)
+
+    def rename(self, path: Path) -> None:
+        """Give it another name. Raises OSError."""
         self.path.rename(path)
         self.path = path
 

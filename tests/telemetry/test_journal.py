@@ -35,7 +35,7 @@ from vigie.telemetry.framing import Record
 from vigie.telemetry.journal import FULL, Journal
 from vigie.telemetry.journal_files import NO_ROOM, NOT_WRITABLE, segment_size
 from vigie.telemetry.journal_reader import DAMAGED
-from vigie.telemetry.journal_segment import HEADER_BYTES
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
 from vigie.telemetry.stream_types import Gap
 
 
@@ -342,6 +342,34 @@ def test_everything_appended_survives_sigkill(tmp_path: Path, line: str) -> None
     assert len(found) >= acknowledged[-1] >= int(line)
     expected = [f"{n}-{part}" for n in range(len(found)) for part in range(1 + n % 3)]
     assert messages(items) == expected[: len(found)]
+    dead.close(delete=True)
+
+
+def test_files_are_used_in_the_order_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose making took so long that appends went on to others meanwhile comes behind those."""
+    journal = small_journal(tmp_path)
+    making, go_on = threading.Event(), threading.Event()
+    fault_in = Segment._fault_in
+
+    def slowly(segment: Segment, pause_seconds: float) -> None:
+        if pause_seconds:
+            making.set()
+            assert go_on.wait(20)
+        fault_in(segment, pause_seconds)
+
+    monkeypatch.setattr(Segment, "_fault_in", slowly)
+    keeper = threading.Thread(target=journal.maintain)
+    keeper.start()
+    assert making.wait(20)
+    journal.append([event(n, filling=FILLING) for n in range(30)])
+    go_on.set()
+    keeper.join(20)
+    journal.append([event(n, filling=FILLING) for n in range(30, 50)])
+    assert journal.dropped == 0
+    die(journal)
+    dead = recovered(tmp_path)
+    items = drain(dead)
+    assert (gaps(items), messages(items)) == ([], [str(n) for n in range(50)])
     dead.close(delete=True)
 
 

@@ -204,12 +204,13 @@ PEERS := fastapi litserve bentoml mlserver
 bench-peers: $(VENV)/installed-dev $(PEERS:%=.venv-peers/%/installed) ## Compare with MLServer, BentoML, LitServe and FastAPI, each installed into an environment of its own
 	@$(BIN)/python benchmarks/check.py --keep peers; status=$$?; $(BIN)/python -m docs.generate; exit $$status
 
-lint: $(VENV)/installed-dev ## Check style, types, imports and security
+lint: $(VENV)/installed-dev ## Check style, types, imports, security and the house rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy -p vigie
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
+	@$(BIN)/python -m pytest --quiet --no-header tests/test_house_rules.py
 
 format: $(VENV)/installed-dev ## Put the code into the house format
 	@$(BIN)/ruff check --fix-only --quiet .

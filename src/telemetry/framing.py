@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MARKER: Final = b"\xf5VJ1"
 RECORD: Final = struct.Struct("<4sIIQ")
@@ -59,6 +59,25 @@ class Run:
             _, _, length, number = RECORD.unpack_from(self.framed, start - RECORD.size)
             yield Record(number, self.framed[start : start + length])
             start += length + RECORD.size
+
+
+class StoredRun(NamedTuple):
+    """Records that lie one behind the other under the numbers `first` to `last`, and where they lie."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+    @property
+    def events(self) -> int:
+        """How many it holds."""
+        return self.last - self.first + 1
+
+    @property
+    def size(self) -> int:
+        """Bytes they take."""
+        return self.end - self.start
 
 
 def frame(number: int, event: bytes) -> bytes:

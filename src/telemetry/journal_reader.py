@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Final, NamedTuple
 
-from vigie.telemetry.framing import Run
-from vigie.telemetry.journal_segment import ALL, HEADER_BYTES, READ_BYTES, Segment, StoredRun
+from vigie.telemetry.framing import Run, StoredRun
+from vigie.telemetry.journal_segment import ALL, HEADER_BYTES, READ_BYTES, Segment
 from vigie.telemetry.stream_types import Gap
 
 DAMAGED: Final = "journal damaged"

@@ -17,11 +17,11 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import orjson
 
-from vigie.telemetry.framing import MARKER, RECORD, Record, Run, checksum
+from vigie.telemetry.framing import MARKER, RECORD, Record, Run, StoredRun, checksum
 from vigie.telemetry.stream_types import Gap
 
 MAGIC: Final = b"VIGIEJ1\0"
@@ -47,25 +47,6 @@ _HIGH_AT: Final = 144
 _PROMISED_AT: Final = 152
 _ATTRIBUTES: Final = struct.Struct("<II")
 _ATTRIBUTES_AT: Final = 256
-
-
-class StoredRun(NamedTuple):
-    """Records that lie one behind the other under the numbers `first` to `last`, and where they lie."""
-
-    first: int
-    last: int
-    start: int
-    end: int
-
-    @property
-    def events(self) -> int:
-        """How many it holds."""
-        return self.last - self.first + 1
-
-    @property
-    def size(self) -> int:
-        """Bytes they take."""
-        return self.end - self.start
 
 
 def _mark_checksum(number: int) -> int:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.telemetry.events import records
 
 from vigie.telemetry import journal_segment
-from vigie.telemetry.framing import MARKER, RECORD, Record, Run, frame
-from vigie.telemetry.journal_segment import HEADER_BYTES, Segment, StoredRun
+from vigie.telemetry.framing import MARKER, RECORD, Record, Run, StoredRun, frame
+from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
 from vigie.telemetry.stream_types import Gap
 
 SIZE = 64 * 1024

@@ -33,6 +33,12 @@ def _asked(client: httpx.Client, path: str, body: dict[str, Any] | None = None) 
     return content
 
 
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 20_000))
+        return [line[:300] for line in file.read().decode(errors="replace").splitlines()[-30:]]
+
+
 @dataclass
 class Stack:
     """Redis, store, API, pipeline and front end on free ports, everything kept under `home`.
@@ -118,9 +124,11 @@ class Stack:
         process.wait()
 
     def stop(self) -> None:
-        """Stop what still runs, in reverse order of start."""
+        """Stop what still runs, in reverse order of start, and print the end of what each had to say."""
         for name in reversed(list(self.processes)):
             stop(self.processes.pop(name))
+        for log in sorted(self.home.glob("*.log")):  # pytest shows it when the test has failed
+            sys.stdout.write("\n  ".join([log.name, *_last_lines(log)]) + "\n")
         for door in (self.door, self.side_door):
             if door is not None:
                 door.stop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -44,7 +44,11 @@ class Hangup:
 
 
 class Workers(Multiprocess):
-    """uvicorn's parent of several API processes. At SIGHUP each reloads; uvicorn would replace them all."""
+    """uvicorn's parent of several API processes. At SIGHUP each reloads; uvicorn would replace them all.
+
+    A worker starts with SIGHUP held back (`hangups_held`) until it can handle it: one that comes while it
+    loads its model neither ends it nor is lost.
+    """
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], *, lives_by_terminal: bool
@@ -52,12 +56,37 @@ class Workers(Multiprocess):
         super().__init__(config, sockets)
         self._hangup = Hangup(self._pass_on, self.should_exit.set, lives_by_terminal=lives_by_terminal)
 
+    def init_processes(self) -> None:
+        """Start the workers."""
+        with hangups_held():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died."""
+        with hangups_held():
+            super().keep_subprocess_alive()
+
     def handle_hup(self) -> None:
         """Handle SIGHUP."""
         self._hangup()
 
     def _pass_on(self) -> None:
         for process in self.processes:
-            if process.pid is not None and process.is_ready():  # one that starts loads what is there
+            if process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGHUP)
+
+
+@contextmanager
+def hangups_held() -> Iterator[None]:
+    """Hold SIGHUP back from this thread, and from processes started meanwhile for as long as they wish."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_hangups() -> None:
+    """Let SIGHUP come, and what was held back of it, where this process was started with it held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

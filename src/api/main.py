@@ -19,7 +19,7 @@ from vigie.api.dispatch import Dispatcher
 from vigie.api.documentation import fastapi_application
 from vigie.api.express import ExpressLane, ExpressProtocol
 from vigie.api.gateway import Gateway
-from vigie.api.hangup import Hangup, Workers, lives_by_terminal
+from vigie.api.hangup import Hangup, Workers, heed_hangups, lives_by_terminal
 from vigie.api.hot import HotEndpoint, SinglePrediction, hot_endpoints
 from vigie.api.roles import everybody
 from vigie.api.service import Service
@@ -30,6 +30,8 @@ LISTEN_BACKLOG = 2048
 GC_NEW_CONTAINERS = 10_000
 KEEP_ALIVE_SECONDS = 75
 """Longer than a proxy's own, so that it is never ours that closes a connection in use."""
+HEALTHCHECK_SECONDS = 15
+"""How long one of several processes may stand still before it is killed and replaced."""
 
 
 def create_app(settings: Settings | None = None) -> Gateway:
@@ -107,6 +109,7 @@ def lifespan(service: Service, *, lives_by_terminal: bool | None = None) -> ASGI
             end = partial(signal.raise_signal, signal.SIGTERM)
             meaning = Hangup(service.ask_reload, end, lives_by_terminal=lives_by_terminal)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, meaning)
+            heed_hangups()
         await send({"type": "lifespan.startup.complete"})
         try:
             await receive()
@@ -163,6 +166,7 @@ def configuration(application: object, api: ApiSettings, *, factory: bool = Fals
         backlog=LISTEN_BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(api.request_timeout) + 1,
+        timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
         workers=api.api_workers,
     )
 

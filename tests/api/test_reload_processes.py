@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -62,25 +63,28 @@ def test_every_process_reloads_by_command_and_by_signal(
     stack = Stack(tmp_path / "home", place, {"API_WORKERS": "2", "LOG_TO_REDIS": "false"})
     try:
         assert reload() == (1, f"no API runs on VIGIE_HOME={stack.home}: start it with `make run-api`\n")
-        stack.start("api")
+        stack.launch("api")
+        parent = psutil.Process(stack.processes["api"].pid)
+        wait_for(
+            lambda: len(parent.children()) == 3, 120, "both workers' processes and their resource tracker"
+        )
+        started = {child.pid for child in parent.children()}
+        for pid in started:
+            os.kill(pid, signal.SIGHUP)  # long before a worker can handle it
         wait_for(lambda: len([*answers(stack.home)]) == 2, 120, "both workers")
         status, told = reload()
         assert status == 0
         pids = {int(pid) for pid in re.findall(r"API process (\d+) on .*: 1.0.0 is what is served", told)}
-        parent = psutil.Process(stack.processes["api"].pid)
         assert len(pids) == 2
-        assert pids < {child.pid for child in parent.children()}
+        assert pids < {child.pid for child in parent.children()} == started
 
         with predicting(stack) as predictions:
             with (place / ONNX).open("ab") as graph:
                 graph.write(b"!")
             refusal = "vigie.api.reload: the package at MODEL_PATH is not served"
 
-            def both_refuse() -> bool:
-                parent.send_signal(signal.SIGHUP)  # again: a worker that still starts is passed over
-                return stack.output("api").count(refusal) == 2
-
-            wait_for(both_refuse, 120, "both workers to refuse")
+            parent.send_signal(signal.SIGHUP)
+            wait_for(lambda: stack.output("api").count(refusal) == 2, 120, "both workers to refuse")
             status, told = reload()
             assert (status, told.count("refused, 1.0.0 goes on answering:")) == (1, 2)
             assert "model.onnx: its SHA-256 is not the manifest's" in told
@@ -92,7 +96,7 @@ def test_every_process_reloads_by_command_and_by_signal(
         assert {status for status, _ in predictions} == {200}
         assert {version for _, version in predictions} == {"1.0.0", "2.0.0"}
         assert {version for _, version in predictions[seen + 2 :]} == {"2.0.0"}
-        assert pids < {child.pid for child in parent.children()}
+        assert {child.pid for child in parent.children()} == started
     finally:
         stack.stop()
 

@@ -27,7 +27,7 @@ from platform_parts import ROOT, Processes, free_port, processes, until
 from vigie.model.training import train
 from vigie.schema import load_schema
 from vigie.settings import Settings, load_settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 NO_EVENTS: Final = [sys.executable, str(Path(__file__).parent / "no_events.py")]
 """Command of an API that makes no events."""

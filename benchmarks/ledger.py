@@ -32,9 +32,9 @@ from vigie.ledger.proof import verify
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import load_schema
 from vigie.settings import Settings, load_settings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.expired import Expired, ExpiredRecord
-from vigie.telemetry.stream_keys import CHUNK_SIZE, STATES
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.expired import Expired, ExpiredRecord
+from vigie.telemetry.stream.keys import CHUNK_SIZE, STATES
 
 ROOT: Final = Path(__file__).parents[1]
 PRODUCERS: Final = 4

@@ -31,7 +31,7 @@ from vigie.model.cohort import draw
 from vigie.model.training import train
 from vigie.schema import load_schema
 from vigie.settings import Settings, load_settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 from vigie.terminal import say
 
 CATCH_UP_DEADLINE_SECONDS = 900.0

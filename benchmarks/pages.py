@@ -32,7 +32,7 @@ from prediction_events import fill
 
 from vigie.model.training import train
 from vigie.settings import Settings, load_settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 ADDRESSES: Final[Mapping[str, str]] = {
     "Predict": "/",

@@ -25,7 +25,7 @@ import redis
 from platform_parts import ROOT, Processes, free_port, processes, until
 
 from vigie.settings import load_settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 from vigie.terminal import say
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-00000000beef"

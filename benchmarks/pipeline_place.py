@@ -32,8 +32,8 @@ from vigie.logs_pipeline.templates import Provisioner
 from vigie.model.training import train
 from vigie.schema import load_schema
 from vigie.settings import Settings, load_settings
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream, StreamEntry
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream, StreamEntry
 from vigie.terminal import say
 
 BARE: Final = "bare-"

@@ -20,7 +20,7 @@ from vigie.settings import Settings
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.event import PREDICTION, Event, ModelIdentity
 from vigie.telemetry.flusher import PAGE, Shipment
-from vigie.telemetry.journal import Journal
+from vigie.telemetry.journal.journal import Journal
 
 COALESCED: Final = 16
 """Predictions per batch, as under load: above one, none is profiled, and each makes three documents."""

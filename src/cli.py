@@ -217,7 +217,7 @@ def erase(
 ) -> None:
     """Erase everything kept of requests, and record it in the ledger; exit status 1 when not all could be."""
     from vigie.ledger.erasure import erase as erase_events
-    from vigie.telemetry.erased import Subject
+    from vigie.telemetry.stream.erased import Subject
 
     if not (transaction_id or subject):
         raise typer.BadParameter("give transaction ids, or --subject")

@@ -17,7 +17,7 @@ from tests.store_proxy import PLATFORM, StoreProxy
 from vigie.indices.store_client import connect_store
 from vigie.schema import FeatureSchema, load_schema
 from vigie.settings import RedisSettings, Settings, load_settings, variable_names
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 pytest_plugins = ["tests.store_plugin"]
 

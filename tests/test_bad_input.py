@@ -12,7 +12,7 @@ import pytest
 from tests.stack import Stack
 
 from vigie.schema import FeatureSchema
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import redis
 from tests.servers import ROOT, outside, redis_answers, wait_for
 from tests.stack import Stack
 
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 STAMPS = [f"--old-file={sys.prefix}/{name}" for name in ("installed", "installed-dev")]
 """The environment is there: make must not install it again, least of all from a copy."""

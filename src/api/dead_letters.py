@@ -13,11 +13,11 @@ import redis
 
 from vigie.api.problems import Problem
 from vigie.settings import RedisSettings
-from vigie.telemetry.dead_letters import DeadLetter, DeadLetters, Decision
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.replay_requests import ReplayRequests, TooManyReplaysError
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.dead_letters import DeadLetter, DeadLetters, Decision
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.replay_requests import ReplayRequests, TooManyReplaysError
+from vigie.telemetry.stream.stream import connect
 
 THREADS: Final = 2
 SOCKET_SECONDS: Final = 2.0

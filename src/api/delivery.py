@@ -6,9 +6,9 @@ import redis
 
 from vigie.settings import Settings
 from vigie.telemetry.emitter import EmitterStatus
-from vigie.telemetry.holders import HoldUps, holders
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.holders import HoldUps, holders
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 NEARLY_FULL = 0.8
 """Part of a bound from which on health names it, while there is still time."""

@@ -27,9 +27,9 @@ from vigie.indices.store_client import connect_store, fault_of
 from vigie.settings import Settings
 from vigie.telemetry.event import FEEDBACK, Event
 from vigie.telemetry.metrics.figures import Figures
-from vigie.telemetry.outcomes import NewOutcome, NoRoomError, Outcomes
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.outcomes import NewOutcome, NoRoomError, Outcomes
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import connect
 
 Status = Literal["recorded", "known", "kept", "corrected", "conflict", "unknown", "invalid"]
 FAILED: Final[tuple[Status, ...]] = ("conflict", "unknown", "invalid")

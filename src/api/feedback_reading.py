@@ -14,7 +14,7 @@ import orjson
 from vigie.api.validation import invalid
 from vigie.schema import FeatureSchema
 from vigie.telemetry.event import FieldError
-from vigie.telemetry.outcomes import MOST_OUTCOMES
+from vigie.telemetry.stream.outcomes import MOST_OUTCOMES
 
 FIELDS: Final = ("transaction_id", "label", "at", "correct")
 LONGEST_ECHO: Final = 60

@@ -16,8 +16,8 @@ from vigie.api.delivery import PipelineCheck, journal_broken, journal_growing
 from vigie.model.model_loader import LoadedModel
 from vigie.settings import Settings, StoreSettings
 from vigie.telemetry.emitter import EmitterStatus
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import connect
 
 PROBE_SECONDS = 0.5
 """Longest wait for Redis or the store."""

@@ -16,7 +16,7 @@ import redis
 from vigie.api.problems import Problem
 from vigie.settings import RedisSettings
 from vigie.telemetry.parsed_event import as_text, event_in
-from vigie.telemetry.stream import Cleared, Stream, StreamEntry
+from vigie.telemetry.stream.stream import Cleared, Stream, StreamEntry
 
 PAGE_ENTRIES = 500
 READ_SECONDS = 5.0

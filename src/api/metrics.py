@@ -29,7 +29,7 @@ from vigie.telemetry.metrics.process import (
 )
 from vigie.telemetry.metrics.samples import Samples
 from vigie.telemetry.metrics.workers import WorkerFiles
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.stream import connect
 
 REDIS_SECONDS: Final = 0.5
 """Longest wait for an answer of Redis."""

@@ -20,7 +20,7 @@ from vigie.telemetry.emitter import journal_home
 from vigie.telemetry.event import PREDICTION, REQUEST
 from vigie.telemetry.on_the_way import OnTheWay, SearchTooLongError, find_on_the_way
 from vigie.telemetry.parsed_event import event_in
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 SEARCH_PART: Final = 0.25
 """Part of the request's time limit that looking through journals and stream may take."""

@@ -11,7 +11,7 @@ import redis
 
 from vigie.settings import Settings
 from vigie.simulation.tally import Tally
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 from vigie.terminal import ChangingLine
 
 

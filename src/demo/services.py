@@ -14,8 +14,8 @@ from vigie.demo.elasticsearch_node import ElasticsearchNode
 from vigie.demo.redis_server import redis_command
 from vigie.errors import VigieError
 from vigie.settings import Settings
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import connect
 
 PROBE_SECONDS = 1.0
 

@@ -20,9 +20,9 @@ import redis
 
 from vigie.indices.mappings import DEAD
 from vigie.settings import StoreSettings
-from vigie.telemetry.scripts import script
-from vigie.telemetry.stream_keys import GROUP, PREFIX, STREAM
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream.keys import GROUP, PREFIX, STREAM
+from vigie.telemetry.stream.reader import position
+from vigie.telemetry.stream.scripts import script
 
 Granularity = Literal["day", "month"]
 

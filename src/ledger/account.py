@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vigie.telemetry.dead_letters import DeadLetters
-from vigie.telemetry.journal_survey import JournalSurvey
-from vigie.telemetry.ledger_state import Bits, ProducerHead
-from vigie.telemetry.number_set import NumberSet, named
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.journal.survey import JournalSurvey
+from vigie.telemetry.stream.dead_letters import DeadLetters
+from vigie.telemetry.stream.ledger_state import Bits, ProducerHead
+from vigie.telemetry.stream.number_set import NumberSet, named
+from vigie.telemetry.stream.stream import Stream
 
 MOST_HOLES: Final = 3000
 """Holes in a foreign producer's numbers that are left out of the questions to the store one by one."""

@@ -11,7 +11,7 @@ import orjson
 from elasticsearch import Elasticsearch
 
 from vigie.indices.mappings import INDICES
-from vigie.telemetry.number_set import NumberSet
+from vigie.telemetry.stream.number_set import NumberSet
 
 MOST_RANGES: Final = 300
 """Ranges of numbers left out by one query; the store's own limit on clauses is 1,024 at least."""

@@ -20,10 +20,10 @@ from vigie.indices.routing import Epochs
 from vigie.indices.store_client import connect_store, fault_of
 from vigie.ledger.counting import LENIENT
 from vigie.settings import Settings
-from vigie.telemetry.erased import Erasable, ErasedRecord, EventId, Letter, Subject
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_keys import NUMBER_LIMIT
+from vigie.telemetry.stream.erased import Erasable, ErasedRecord, EventId, Letter, Subject
+from vigie.telemetry.stream.keys import NUMBER_LIMIT
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import connect
 
 PAGE: Final = 100
 """Events erased at once, each with a few documents."""

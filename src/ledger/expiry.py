@@ -10,10 +10,10 @@ from elasticsearch import Elasticsearch
 from vigie.indices.mappings import LOGS, PERFS
 from vigie.indices.routing import alias_of
 from vigie.ledger.counting import SERVICE, Count, Question, StoreCounter
-from vigie.telemetry.dead_letters import DeadLetters
-from vigie.telemetry.expired import Expired
-from vigie.telemetry.number_set import NumberSet
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.dead_letters import DeadLetters
+from vigie.telemetry.stream.expired import Expired
+from vigie.telemetry.stream.number_set import NumberSet
+from vigie.telemetry.stream.stream import Stream
 
 
 def with_events(store: Elasticsearch, stream: Stream, held: Sequence[Expired]) -> list[Expired]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from vigie.indices.mappings import LOGS, MESSAGE, PERFS
 from vigie.ledger.account import Account
 from vigie.ledger.counting import SERVICE, Count, Question, StoreCounter
-from vigie.telemetry.number_set import NumberSet, named
+from vigie.telemetry.stream.number_set import NumberSet, named
 
 MOST_NAMED: Final = 6
 """Numbers looked for; a problem names five spans and says "…" for the rest."""

@@ -10,7 +10,7 @@ from vigie.indices.mappings import INDICES
 from vigie.indices.routing import alias_of, end_of
 from vigie.ledger.account import Account
 from vigie.ledger.counting import Count
-from vigie.telemetry.expired import Expired
+from vigie.telemetry.stream.expired import Expired
 
 Documents = Counter[str]
 """Physical index (or alias) → documents."""

@@ -21,10 +21,10 @@ from vigie.ledger.account import Account, measure
 from vigie.ledger.report import Report, Row
 from vigie.ledger.stored import Comparison, compare
 from vigie.settings import Settings
-from vigie.telemetry.admission import losses
-from vigie.telemetry.journal_survey import survey
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.journal.survey import survey
+from vigie.telemetry.stream.admission import losses
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import Stream
 
 __all__ = ["LedgerError", "Report", "verify"]
 

@@ -17,7 +17,7 @@ from vigie.ledger.account import Account
 from vigie.ledger.counting import Question, StoreCounter
 from vigie.ledger.naming import TWINS, of_number, twins
 from vigie.ledger.physical import Indices
-from vigie.telemetry.number_set import NumberSet
+from vigie.telemetry.stream.number_set import NumberSet
 
 _SINGLE: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     LOGS: (),

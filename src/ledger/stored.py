@@ -27,9 +27,9 @@ from vigie.ledger.physical import Documents, Indices, by_alias
 from vigie.ledger.remaining import Remaining, compare_remaining
 from vigie.ledger.report import StoredDocuments
 from vigie.settings import Settings
-from vigie.telemetry.expired import Expired, ExpiredRecord
-from vigie.telemetry.number_set import NumberSet, named
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.expired import Expired, ExpiredRecord
+from vigie.telemetry.stream.number_set import NumberSet, named
+from vigie.telemetry.stream.stream import Stream
 
 TRIES: Final = 5
 """Countings during which retention may drop an index, or an erasure go on, before it is told."""

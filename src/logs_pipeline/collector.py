@@ -11,7 +11,7 @@ from typing import Final
 import redis
 
 from vigie.indices.routing import Epoch, Epochs, epoch_of
-from vigie.telemetry.stream import Stream, StreamEntry
+from vigie.telemetry.stream.stream import Stream, StreamEntry
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 16 * 1024 * 1024

@@ -24,10 +24,10 @@ from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import load_schema
 from vigie.settings import Settings
-from vigie.telemetry.dead_letters import DeadLetter, DeadLetters, Decision
-from vigie.telemetry.ledger_state import LedgerState
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import StreamEntry, Verdict, connect
+from vigie.telemetry.stream.dead_letters import DeadLetter, DeadLetters, Decision
+from vigie.telemetry.stream.ledger_state import LedgerState
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import StreamEntry, Verdict, connect
 
 PATIENCE_SECONDS: Final = 30.0
 """How long a replay waits for a store that takes nothing."""

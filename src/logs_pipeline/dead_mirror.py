@@ -25,11 +25,11 @@ from vigie.indices.routing import Epoch, Epochs, epoch_of, letters_index
 from vigie.indices.store_client import connect_store, fault_of
 from vigie.indices.verdicts import Fault, item
 from vigie.settings import StoreSettings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.dead_letters import DeadLetter, DeadLetters, LetterState
 from vigie.telemetry.ids import iso_timestamp
 from vigie.telemetry.parsed_event import event_in
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.dead_letters import DeadLetter, DeadLetters, LetterState
+from vigie.telemetry.stream.reader import position
 
 PAGE: Final = 50
 MOST_SECONDS: Final = 5.0

@@ -24,8 +24,8 @@ from vigie.logs_pipeline.feedback_join import LENIENT, Hit, Known, Source, joine
 from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
 from vigie.telemetry.flusher import TELEMETRY_THREAD
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import FEEDBACK_TURN
+from vigie.telemetry.stream.keys import FEEDBACK_TURN
+from vigie.telemetry.stream.stream import Stream
 
 PERIOD_SECONDS: Final = 3.0
 PAGE: Final = 200

@@ -21,7 +21,7 @@ import orjson
 from vigie.indices.mappings import LOGS, MESSAGE, PERFS
 from vigie.indices.routing import Epoch
 from vigie.telemetry.parsed_event import NoEventError, event_of
-from vigie.telemetry.stream import StreamEntry
+from vigie.telemetry.stream.stream import StreamEntry
 
 Fields = dict[str, Any]
 

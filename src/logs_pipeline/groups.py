@@ -12,11 +12,11 @@ import redis
 
 from vigie.errors import VigieError
 from vigie.settings import RedisSettings
-from vigie.telemetry.holders import Holder, entries_after, holders
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import Stream, Worker
-from vigie.telemetry.stream_keys import STREAM
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream.holders import Holder, entries_after, holders
+from vigie.telemetry.stream.keys import STREAM
+from vigie.telemetry.stream.reader import position
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import Stream, Worker
 
 IN_USE_MS: Final = 60_000
 """A group one of whose consumers has asked within this time is taken for being in use."""

@@ -22,9 +22,9 @@ from vigie.indices.store_client import fault_of
 from vigie.indices.verdicts import DONE, Fault, item
 from vigie.logs_pipeline.breaker import BulkSize, CircuitBreaker, backoff
 from vigie.logs_pipeline.filter import Document
-from vigie.telemetry.dead_letters import Failure
 from vigie.telemetry.ids import iso_timestamp
-from vigie.telemetry.stream import StreamEntry, Verdict
+from vigie.telemetry.stream.dead_letters import Failure
+from vigie.telemetry.stream.stream import StreamEntry, Verdict
 
 VERDICTS: Final = ("errors", "items.*.status", "items.*.error")
 """What of the answer to a bulk is asked for."""

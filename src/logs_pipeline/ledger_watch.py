@@ -15,8 +15,8 @@ from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
 from vigie.telemetry.flusher import TELEMETRY_THREAD
 from vigie.telemetry.ledger_figures import LedgerFigures
-from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_keys import LEDGER_WATCH
+from vigie.telemetry.stream.keys import LEDGER_WATCH
+from vigie.telemetry.stream.stream import connect
 
 PERIOD_SECONDS: Final = 60.0
 FIRST_SECONDS: Final = 10.0

@@ -8,8 +8,8 @@ import redis
 
 from vigie.errors import VigieError
 from vigie.settings import RedisSettings
-from vigie.telemetry.pipeline_status import Status, statuses
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.pipeline_status import Status, statuses
+from vigie.telemetry.stream.stream import connect
 
 
 class HeartbeatsUnknownError(VigieError):

@@ -44,10 +44,10 @@ from vigie.schema import load_schema
 from vigie.settings import Settings
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.emitter import Emitter
-from vigie.telemetry.pipeline_status import Counts, silence
-from vigie.telemetry.redis_faults import redis_fault
 from vigie.telemetry.service_report import FIRST_SECONDS, PERIOD_SECONDS, ServiceReports
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream.pipeline_status import Counts, silence
+from vigie.telemetry.stream.reader import position
+from vigie.telemetry.stream.redis_faults import redis_fault
 
 PATIENCE_SECONDS: Final = 30.0
 """How long a single run waits without any progress before it says what stands in its way."""

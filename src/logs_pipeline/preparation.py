@@ -19,9 +19,9 @@ from vigie.logs_pipeline.breaker import LONGEST_PROBE_PAUSE_SECONDS, backoff
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
-from vigie.telemetry.pipeline_status import Counts, beat
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.pipeline_status import Counts, beat
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import Stream
 
 
 class PipelineError(VigieError):

@@ -13,9 +13,9 @@ from loguru import logger
 from vigie.errors import VigieError
 from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
-from vigie.telemetry.conclusions import Conclusions
 from vigie.telemetry.flusher import TELEMETRY_THREAD
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.conclusions import Conclusions
+from vigie.telemetry.stream.stream import Stream
 
 if TYPE_CHECKING:
     from vigie.drift.check import Served

@@ -16,11 +16,11 @@ from vigie.errors import VigieError
 from vigie.logs_pipeline import dead_letters
 from vigie.logs_pipeline.guard import Guard
 from vigie.settings import Settings
-from vigie.telemetry.dead_letters import PAGE, DeadLetters
 from vigie.telemetry.flusher import TELEMETRY_THREAD
-from vigie.telemetry.replay_requests import Replay, ReplayRequests
-from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_keys import REPLAY_TURN
+from vigie.telemetry.stream.dead_letters import PAGE, DeadLetters
+from vigie.telemetry.stream.keys import REPLAY_TURN
+from vigie.telemetry.stream.replay_requests import Replay, ReplayRequests
+from vigie.telemetry.stream.stream import connect
 
 PERIOD_SECONDS: Final = 1.0
 """How often is looked: somebody waits for it."""

@@ -16,9 +16,9 @@ from vigie.indices.routing import Epochs, alias_of, end_of
 from vigie.indices.store_client import connect_store, fault_of
 from vigie.ledger.expiry import with_events
 from vigie.settings import Settings
-from vigie.telemetry.expired import Expired, ExpiredRecord
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import Stream, connect
+from vigie.telemetry.stream.expired import Expired, ExpiredRecord
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import Stream, connect
 
 PAGE: Final = 1000
 """Producers counted per request."""

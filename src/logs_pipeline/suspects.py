@@ -9,7 +9,7 @@ from typing import Final
 import redis
 
 from vigie.logs_pipeline.filter import PoisonError
-from vigie.telemetry.stream_keys import SUSPECTS
+from vigie.telemetry.stream.keys import SUSPECTS
 
 MOST_ALONE: Final = 2
 """Workers that may end over an entry while they filter nothing else."""

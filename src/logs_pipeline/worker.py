@@ -21,9 +21,9 @@ from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.logs_pipeline.suspects import Suspects
 from vigie.telemetry.destination import RedisDestination
-from vigie.telemetry.pipeline_status import Counts, beat
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import StreamEntry, Verdict
+from vigie.telemetry.stream.pipeline_status import Counts, beat
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import StreamEntry, Verdict
 
 THREADS: Final = 3
 """Batches in hand at once: one is filtered or settled while the store takes two others."""

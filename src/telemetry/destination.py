@@ -8,9 +8,9 @@ from typing import BinaryIO, Protocol
 
 import orjson
 
-from vigie.telemetry.framing import Run
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_types import Gap, Written
+from vigie.telemetry.journal.framing import Run
+from vigie.telemetry.stream.items import Gap, Written
+from vigie.telemetry.stream.stream import Stream
 
 
 class Destination(Protocol):

@@ -18,10 +18,10 @@ from vigie.settings import Settings
 from vigie.telemetry.destination import Destination, RedisDestination, StandardOutput
 from vigie.telemetry.event import Event
 from vigie.telemetry.flusher import TELEMETRY_THREAD, Flusher
-from vigie.telemetry.journal import Journal
+from vigie.telemetry.journal.journal import Journal
 from vigie.telemetry.observer import ThreadMeter
-from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_keys import NUMBER_LIMIT
+from vigie.telemetry.stream.keys import NUMBER_LIMIT
+from vigie.telemetry.stream.stream import connect
 
 Role = Literal["api", "ui", "pipeline"]
 LAST_NUMBER: Final = NUMBER_LIMIT - 1_000_000

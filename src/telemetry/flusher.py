@@ -15,12 +15,12 @@ from typing import Final, Protocol
 
 from loguru import logger
 
-from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.destination import Destination
-from vigie.telemetry.framing import Run
-from vigie.telemetry.journal import Journal
+from vigie.telemetry.journal.dead import DeadJournal
+from vigie.telemetry.journal.framing import Run
+from vigie.telemetry.journal.journal import Journal
 from vigie.telemetry.observer import ThreadMeter
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.stream.items import Gap
 
 PAGE: Final = 500
 """Most events in one call."""

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 import redis
 
-from vigie.telemetry import stream_keys as keys
 from vigie.telemetry.event import PREDICTION, REQUEST
-from vigie.telemetry.journal_segment import Segment
+from vigie.telemetry.journal.segment import Segment
 from vigie.telemetry.parsed_event import event_in
-from vigie.telemetry.stream import Stream, StreamEntry
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.stream import Stream, StreamEntry
 
 Place = Literal["journal", "stream", "being indexed", "dead letter"]
 

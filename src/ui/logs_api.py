@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from vigie.settings import Settings
 from vigie.telemetry.parsed_event import as_text, event_in
-from vigie.telemetry.stream import Stream, StreamEntry
-from vigie.telemetry.stream_reader import checked_id
+from vigie.telemetry.stream.reader import checked_id
+from vigie.telemetry.stream.stream import Stream, StreamEntry
 
 ROLE: Final = "read-logs"
 """The role that /logs_api demands; every role is granted while AUTH_ENABLED is off."""

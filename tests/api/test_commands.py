@@ -16,7 +16,7 @@ from vigie.api import commands
 from vigie.cli import app
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.telemetry.ids import new_id
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 from vigie.terminal import out
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-000000000001"

@@ -13,10 +13,10 @@ from vigie.api import dead_letters
 from vigie.api.gateway import Gateway
 from vigie.api.roles import Principal, Role
 from vigie.settings import RedisSettings
-from vigie.telemetry.dead_letters import Failure
-from vigie.telemetry.pipeline_status import Counts, beat
-from vigie.telemetry.replay_requests import ReplayRequests
-from vigie.telemetry.stream import Record, Stream, Verdict
+from vigie.telemetry.stream.dead_letters import Failure
+from vigie.telemetry.stream.pipeline_status import Counts, beat
+from vigie.telemetry.stream.replay_requests import ReplayRequests
+from vigie.telemetry.stream.stream import Record, Stream, Verdict
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-000000000001"
 LOGS, PERFS = "ml-api-logs-2026.11.20", "ml-api-perfs-2026.11.20"
@@ -113,7 +113,7 @@ async def test_discarding_many_ends_in_time_and_says_what_is_left(
     quiet: Api, buried: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer never takes longer than its limit; asking again goes on."""
-    monkeypatch.setattr("vigie.telemetry.dead_letters.PAGE", 2)
+    monkeypatch.setattr("vigie.telemetry.stream.dead_letters.PAGE", 2)
     monkeypatch.setattr(dead_letters, "DISCARD_SECONDS", -1.0)
     monkeypatch.setattr(dead_letters, "SOCKET_SECONDS", 60.0)
     answer = await quiet.client.post("/pipeline/discards", json={"letters": "all"})

@@ -11,9 +11,9 @@ from tests.logs_pipeline.events import PRODUCER, predictions
 from vigie.api.delivery import PipelineCheck, journal_broken, journal_growing
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.emitter import EmitterStatus
-from vigie.telemetry.holders import WORTH_NAMING
-from vigie.telemetry.pipeline_status import Counts, beat
-from vigie.telemetry.stream import Stream, Verdict
+from vigie.telemetry.stream.holders import WORTH_NAMING
+from vigie.telemetry.stream.pipeline_status import Counts, beat
+from vigie.telemetry.stream.stream import Stream, Verdict
 
 WELL = EmitterStatus(
     producer=PRODUCER, high=10, shipped=10, backlog=0, journal_bytes=0, dropped=0, refused=0, accepting=True,

@@ -23,8 +23,8 @@ from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.schema import FeatureSchema
 from vigie.telemetry.ids import new_instant
-from vigie.telemetry.outcomes import Outcomes
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.outcomes import Outcomes
+from vigie.telemetry.stream.stream import Stream
 
 DAY_NS = 24 * 3600 * 10**9
 UNKNOWN = "6b1f5e0e-58e0-4b8e-9d0c-2f8a3d0b8f11"

@@ -17,7 +17,7 @@ from vigie.indices.mappings import DEAD, INDICES
 from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.telemetry.ids import new_id
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 STORED = 9
 OTHER = "5b1a3c1e-0000-4000-8000-000000000002"
@@ -299,7 +299,7 @@ async def test_without_the_store_it_is_a_503(start_api: StartApi) -> None:
 async def test_an_erased_subject_is_nowhere(api: Api) -> None:
     """What was sent with a subject, answered or refused, goes with `vigie erase --subject`."""
     from vigie.ledger.erasure import erase
-    from vigie.telemetry.erased import Subject
+    from vigie.telemetry.stream.erased import Subject
 
     ids = []
     for given in ({"subject_id": 17}, {"subject_id": "17", "AGE": 999}, {"subject_id": "170"}):

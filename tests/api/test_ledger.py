@@ -20,7 +20,7 @@ from vigie.api.roles import Principal, Role
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.servers import free_port
 
 from vigie.api import logs
 from vigie.settings import RedisSettings
-from vigie.telemetry.stream import Record, Stream, Verdict
+from vigie.telemetry.stream.stream import Record, Stream, Verdict
 
 
 def event(number: int, level: str = "INFO", **data: object) -> dict[str, Any]:

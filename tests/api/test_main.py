@@ -23,7 +23,7 @@ from vigie.api.service import Service
 from vigie.errors import VigieError
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 CLIENTS = 8
 

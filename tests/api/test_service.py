@@ -12,7 +12,7 @@ from tests.servers import wait_for
 from vigie.api.main import build
 from vigie.api.service import Service
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 async def test_a_report_is_left_at_the_stop(

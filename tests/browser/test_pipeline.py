@@ -15,7 +15,7 @@ from tests.logs_pipeline.events import prediction
 from tests.servers import wait_for
 
 from vigie.telemetry.ids import iso_timestamp
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 PAYLOAD = "<img src=x onerror=alert(1)> ${alert(1)} {{value}} <script>alert(1)</script>"
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vigie.schema import FeatureSchema
-from vigie.telemetry.dead_letters import DeadLetter, Failure, LetterState
 from vigie.telemetry.ids import iso_timestamp
+from vigie.telemetry.stream.dead_letters import DeadLetter, Failure, LetterState
 
 Event = dict[str, Any]
 

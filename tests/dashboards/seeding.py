@@ -17,7 +17,7 @@ from vigie.logs_pipeline.filter import Context, Document, documents_of
 from vigie.logs_pipeline.templates import Provisioner
 from vigie.schema import FeatureSchema
 from vigie.settings import StoreSettings
-from vigie.telemetry.stream import StreamEntry
+from vigie.telemetry.stream.stream import StreamEntry
 
 
 def index_seeded(client: Elasticsearch, settings: StoreSettings, schema: FeatureSchema) -> list[Event]:

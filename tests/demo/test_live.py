@@ -11,7 +11,7 @@ from tests.servers import RedisServer, free_port
 from vigie.demo.live import LiveLine
 from vigie.settings import RedisSettings, Settings
 from vigie.simulation.tally import Tally
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 from vigie.terminal import ERASE_LINE
 
 

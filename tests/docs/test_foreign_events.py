@@ -15,7 +15,7 @@ from tests.servers import ROOT
 from vigie.demo.redis_server import redis_command
 from vigie.logs_pipeline.bridges.foreign_event import from_list
 from vigie.settings import RedisSettings
-from vigie.telemetry.admission import Admission
+from vigie.telemetry.stream.admission import Admission
 
 PAGE = (ROOT / "docs" / "operations" / "foreign-events.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)[:3])

@@ -24,7 +24,7 @@ from vigie.model.model_loader import LoadedModel, load_model
 from vigie.model.reference_profile import ReferenceProfile, read_reference
 from vigie.schema import FeatureSchema, Value
 from vigie.settings import Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 PRODUCERS = ("5b1a3c1e-0000-4000-8000-00000000000a", "5b1a3c1e-0000-4000-8000-00000000000b")
 Row = dict[str, Value]

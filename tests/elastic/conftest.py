@@ -21,8 +21,8 @@ from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline import breaker, indexer
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 DAY = datetime.now(UTC).date() - timedelta(days=3)
 """Date of the events: nothing makes the indices of that day before the first of them is indexed."""

@@ -17,7 +17,7 @@ from tests.faults.client import Load
 from tests.faults.place import Place
 from tests.faults.store_faults import BULK_FAULTS, BulkFault
 
-from vigie.telemetry.journal_survey import survey
+from vigie.telemetry.journal.survey import survey
 
 Part = Literal["redis", "store", "api", "pipeline", "disk", "clock"]
 DEADLINE_SECONDS: Final = 60.0

@@ -26,8 +26,8 @@ from tests.faults.faults import seen
 from tests.faults.place import Place
 
 from vigie.ledger.proof import verify
-from vigie.telemetry.ledger_state import ProducerState
-from vigie.telemetry.number_set import NumberSet
+from vigie.telemetry.stream.ledger_state import ProducerState
+from vigie.telemetry.stream.number_set import NumberSet
 
 KINDS: Final = {"ml-api-logs": "prediction", "ml-api-message": "prediction", "ml-api-perfs": "request"}
 """Index → kind of the one document that every answered prediction has there."""

@@ -21,8 +21,8 @@ from tests.servers import ROOT, RedisServer, StoreServer, free_port, wait_for
 from tests.stack import Stack
 from tests.store_proxy import Recording, StoreProxy
 
-from vigie.telemetry.journal_survey import survey
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.journal.survey import survey
+from vigie.telemetry.stream.stream import Stream
 
 SCRIPTS = ("write", "settle")
 """The requests to Redis that events hang on."""

@@ -12,7 +12,7 @@ from tests.faults.faults import seen
 from tests.faults.judge import Judgement, judge, read_ledger
 from tests.faults.place import Place
 
-from vigie.telemetry.journal_survey import survey
+from vigie.telemetry.journal.survey import survey
 
 EVENTS = 500
 """Answers between two kills, at least."""

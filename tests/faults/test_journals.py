@@ -33,15 +33,15 @@ from vigie.logs_pipeline.pipeline import run_once
 from vigie.model.cohort import draw
 from vigie.schema import FeatureSchema
 from vigie.settings import MEBIBYTE, Settings
-from vigie.telemetry import journal_reader
 from vigie.telemetry.emitter import Emitter
-from vigie.telemetry.framing import MARKER
-from vigie.telemetry.journal import FULL, Journal
-from vigie.telemetry.journal_files import NO_ROOM
-from vigie.telemetry.journal_promise import LEAST_AHEAD
-from vigie.telemetry.journal_reader import CRASHED, DAMAGED
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.journal import reader as journal_reader
+from vigie.telemetry.journal.files import NO_ROOM
+from vigie.telemetry.journal.framing import MARKER
+from vigie.telemetry.journal.journal import FULL, Journal
+from vigie.telemetry.journal.promise import LEAST_AHEAD
+from vigie.telemetry.journal.reader import CRASHED, DAMAGED
+from vigie.telemetry.stream.items import Gap
+from vigie.telemetry.stream.stream import Stream
 
 PREDICTIONS = 600
 """By each of two clients."""
@@ -344,7 +344,7 @@ def test_what_a_crash_of_the_machine_took_is_in_the_ledger(
         for match in re.finditer(re.escape(MARKER), content[:end])
     )
     path.write_bytes(content[:end] + bytes(len(content) - end))
-    monkeypatch.setattr("vigie.telemetry.dead_journal.boot_id", lambda: "the next start")
+    monkeypatch.setattr("vigie.telemetry.journal.dead.boot_id", lambda: "the next start")
     summary = run_once(settings)
     assert summary.complete
     found = stored_numbers(settings, journal.producer)

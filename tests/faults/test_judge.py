@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.faults.judge import disagreement
 
-from vigie.telemetry.ledger_state import ProducerState
-from vigie.telemetry.number_set import NumberSet
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.stream.items import Gap
+from vigie.telemetry.stream.ledger_state import ProducerState
+from vigie.telemetry.stream.number_set import NumberSet
 
 STATE = ProducerState("p", 10, None, {}, (Gap(4, 5, "no room"), Gap(8, 8, "no room")), {}, {})
 

@@ -13,7 +13,7 @@ from tests.faults.judge import Judgement, judge, read_ledger
 from tests.faults.place import Place
 from tests.faults.store_faults import BulkFault
 
-from vigie.telemetry.stream_keys import GROUP, STREAM
+from vigie.telemetry.stream.keys import GROUP, STREAM
 
 EVENTS = 500
 ATTEMPTS = 5

@@ -12,7 +12,7 @@ from tests.faults.judge import Judgement, judge, read_ledger
 from tests.faults.place import Place
 from tests.servers import wait_for
 
-from vigie.telemetry.journal_survey import survey
+from vigie.telemetry.journal.survey import survey
 
 EVENTS = 200
 """Answers under each clock, at least."""

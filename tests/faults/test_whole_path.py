@@ -15,7 +15,7 @@ from tests.stack import Stack
 
 from vigie.model.cohort import draw
 from vigie.schema import FeatureSchema
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 PREDICTIONS = 2000
 PIPELINE_KILLS = 5

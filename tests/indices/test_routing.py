@@ -11,7 +11,7 @@ from tests.logs_pipeline.events import PRODUCER, predictions
 from vigie.indices.mappings import INDICES
 from vigie.indices.routing import Epoch, Epochs, alias_of, end_of, epoch_of
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 WHEN = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 

@@ -23,14 +23,14 @@ from vigie.ledger.stored import compare
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.retention import apply_retention
 from vigie.settings import Settings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.admission import Admission, Candidate
-from vigie.telemetry.dead_letters import DeadLetters, Decision
-from vigie.telemetry.erased import Subject
-from vigie.telemetry.journal import Journal
-from vigie.telemetry.ledger_state import LedgerState
-from vigie.telemetry.number_set import NumberSet
-from vigie.telemetry.stream import Gap, Record, Stream, Verdict
+from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.stream.admission import Admission, Candidate
+from vigie.telemetry.stream.dead_letters import DeadLetters, Decision
+from vigie.telemetry.stream.erased import Subject
+from vigie.telemetry.stream.ledger_state import LedgerState
+from vigie.telemetry.stream.number_set import NumberSet
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.stream import Gap, Record, Stream, Verdict
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -98,7 +98,7 @@ def test_a_chunk_that_is_folded_meanwhile_moves_the_cut(
 ) -> None:
     """Of a folded chunk only the whole can be counted, so the cut goes to its end."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    monkeypatch.setattr("vigie.telemetry.stream.ledger_state.CHUNK_SIZE", 8)
     stream.write(PRODUCER, predictions(1, 5))
 
     def work() -> None:

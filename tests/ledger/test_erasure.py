@@ -17,9 +17,9 @@ from vigie.ledger.erasure import Erasure, ErasureError, erase
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.erased import Subject
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.erased import Subject
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.stream import Record, Stream
 
 
 def transaction(number: int) -> str:
@@ -138,7 +138,7 @@ def test_folded_chunks_can_be_erased_from(
 ) -> None:
     """The marks of erased events are kept beside chunks of which only counts are left."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    monkeypatch.setattr("vigie.telemetry.stream.ledger_state.CHUNK_SIZE", 8)
     poison = Record(3, f"poison {transaction(3)}".encode())
     stream.write(PRODUCER, [*predictions(1, 2), poison, *predictions(4, 20)])
     run_once(settings)

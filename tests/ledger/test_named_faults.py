@@ -15,8 +15,8 @@ from vigie.cli import app
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.stream import Stream
 
 Harm = Callable[[Settings, Stream, Elasticsearch], None]
 
@@ -166,7 +166,7 @@ def test_a_loss_and_a_surplus_on_different_days_of_a_folded_chunk(
 ) -> None:
     """Where only counts are left, they are compared index by index."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    monkeypatch.setattr("vigie.telemetry.stream.ledger_state.CHUNK_SIZE", 8)
     first = [{**prediction(n), "timestamp": "2026-11-19T08:00:00.000000Z"} for n in range(1, 5)]
     second = [prediction(5), prediction(6), prediction(7), prediction(8, kind="request", path="/metrics")]
     stream.write(PRODUCER, [record(event, n) for n, event in enumerate([*first, *second], start=1)])
@@ -242,7 +242,7 @@ def test_a_lost_document_of_a_folded_chunk_is_named(
 ) -> None:
     """Of a folded chunk only counts are left, but where they say that all are indexed, each is known."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    monkeypatch.setattr("vigie.telemetry.stream.ledger_state.CHUNK_SIZE", 8)
     stream.write(PRODUCER, [*predictions(1, 17), record({"no": "event"}, 18), *predictions(19, 24)])
     stream.write(
         PRODUCER, [record(prediction(25, kind="request", path="/metrics"), 25), *predictions(26, 40)]

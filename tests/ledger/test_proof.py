@@ -15,9 +15,9 @@ from vigie.ledger.proof import LedgerError, verify
 from vigie.ledger.report import Row
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.settings import Settings
-from vigie.telemetry import stream_keys as keys
-from vigie.telemetry.journal import Journal
-from vigie.telemetry.stream import Gap, Record, Stream, Verdict
+from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.stream import Gap, Record, Stream, Verdict
 
 
 def test_a_quiet_system_balances_in_every_state(settings: Settings, stream: Stream) -> None:
@@ -195,7 +195,7 @@ def test_folded_chunks_count_without_their_bitmaps(
 ) -> None:
     """A chunk that became counts balances like any other."""
     monkeypatch.setattr(keys, "CHUNK_BITS", 3)
-    monkeypatch.setattr("vigie.telemetry.ledger_state.CHUNK_SIZE", 8)
+    monkeypatch.setattr("vigie.telemetry.stream.ledger_state.CHUNK_SIZE", 8)
     stream.write(PRODUCER, predictions(1, 20))
     run_once(settings)
     report = verify(settings)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from vigie.settings import Settings
-from vigie.telemetry.stream import Record, StreamEntry
+from vigie.telemetry.stream.stream import Record, StreamEntry
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-000000000001"
 INPUT = {

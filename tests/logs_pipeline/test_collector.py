@@ -13,7 +13,7 @@ from vigie.indices.routing import Epochs
 from vigie.logs_pipeline import collector as collector_module
 from vigie.logs_pipeline.collector import MOST_DELIVERIES, Collector, Delivery
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Record, Stream, StreamEntry, Verdict
+from vigie.telemetry.stream.stream import Record, Stream, StreamEntry, Verdict
 
 IDLE_MS = 500
 

@@ -18,10 +18,10 @@ from vigie.errors import VigieError
 from vigie.logs_pipeline.dead_commands import HOPELESS
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings, Settings, load_settings
-from vigie.telemetry.dead_letters import DeadLetter
 from vigie.telemetry.ids import iso_timestamp
-from vigie.telemetry.stream import Record, Stream
-from vigie.telemetry.stream_keys import letter_key
+from vigie.telemetry.stream.dead_letters import DeadLetter
+from vigie.telemetry.stream.keys import letter_key
+from vigie.telemetry.stream.stream import Record, Stream
 
 Command = Callable[..., Result]
 

@@ -19,8 +19,8 @@ from vigie.logs_pipeline import dead_letters
 from vigie.logs_pipeline.dead_letters import DeadLetterError, Replayed, discard, replay
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings, Settings, load_settings
-from vigie.telemetry.dead_letters import DeadLetter, Failure
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.dead_letters import DeadLetter, Failure
+from vigie.telemetry.stream.stream import Record, Stream
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 """A day after the events: nothing of theirs is expired."""
@@ -132,7 +132,7 @@ import os, signal
 from datetime import datetime, UTC
 from vigie.logs_pipeline.dead_letters import replay
 from vigie.settings import load_settings
-from vigie.telemetry.dead_letters import DeadLetters
+from vigie.telemetry.stream.dead_letters import DeadLetters
 
 def die(self, decisions):
     if decisions:

@@ -26,7 +26,7 @@ from vigie.logs_pipeline.drift_watch import DriftWatch
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.schema import FeatureSchema
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 BEGIN = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 FEATURES = 15

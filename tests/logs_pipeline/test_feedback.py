@@ -29,11 +29,11 @@ from vigie.logs_pipeline.feedback_watch import FeedbackWatch, rewrites
 from vigie.logs_pipeline.filter import Context, documents_of
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.settings import Settings
-from vigie.telemetry.erased import Subject
 from vigie.telemetry.event import Event
-from vigie.telemetry.outcomes import NewOutcome, Outcomes
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import outcome_key, producer_key
+from vigie.telemetry.stream.erased import Subject
+from vigie.telemetry.stream.keys import outcome_key, producer_key
+from vigie.telemetry.stream.outcomes import NewOutcome, Outcomes
+from vigie.telemetry.stream.stream import Stream
 
 PATIENCE = 90
 VERSIONS = ("1.0.0", "2.0.0")

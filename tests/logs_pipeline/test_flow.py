@@ -22,7 +22,7 @@ from vigie.logs_pipeline.worker import MOST_IN_FLIGHT
 from vigie.model.cohort import draw
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 PATIENCE = 90
 """Seconds a test waits for a state; a defect is waited for, a good run never."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vigie.cli import app
 from vigie.logs_pipeline.groups import GroupError, cursors, drop_cursor, drop_group, groups
 from vigie.settings import RedisSettings
-from vigie.telemetry.stream import Stream, Verdict
+from vigie.telemetry.stream.stream import Stream, Verdict
 
 
 @pytest.fixture

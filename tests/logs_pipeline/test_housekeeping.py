@@ -22,8 +22,8 @@ from vigie.logs_pipeline.retention import RetentionError
 from vigie.logs_pipeline.worker import Worker
 from vigie.settings import RedisSettings, Settings
 from vigie.telemetry.destination import RedisDestination
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Record, Stream
 
 PATIENCE = 90
 """Seconds a test waits for a state; a defect is waited for, a good run never."""

@@ -19,8 +19,8 @@ from vigie.logs_pipeline.breaker import CircuitBreaker
 from vigie.logs_pipeline.filter import Document
 from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.settings import Settings
-from vigie.telemetry.dead_letters import Failure
-from vigie.telemetry.stream import StreamEntry, Verdict
+from vigie.telemetry.stream.dead_letters import Failure
+from vigie.telemetry.stream.stream import StreamEntry, Verdict
 
 
 @pytest.fixture

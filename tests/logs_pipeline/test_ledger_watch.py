@@ -15,7 +15,7 @@ from vigie.logs_pipeline.guard import Guard
 from vigie.logs_pipeline.ledger_watch import LedgerWatch
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 @pytest.fixture

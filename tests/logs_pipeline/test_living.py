@@ -10,7 +10,7 @@ from tests.servers import free_port
 
 from vigie.logs_pipeline.living import HeartbeatsUnknownError, described, living_workers
 from vigie.settings import RedisSettings
-from vigie.telemetry.pipeline_status import Counts, beat, silence
+from vigie.telemetry.stream.pipeline_status import Counts, beat, silence
 
 
 def test_workers_of_this_machine_are_told_from_others(redis_settings: RedisSettings) -> None:

@@ -27,9 +27,9 @@ from vigie.logs_pipeline.preparation import PipelineError
 from vigie.logs_pipeline.report import lag_ms
 from vigie.settings import RedisSettings, Settings, load_settings
 from vigie.telemetry.destination import RedisDestination
-from vigie.telemetry.journal import Journal
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Record, Stream, Verdict
+from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Record, Stream, Verdict
 
 RUN_ONCE = """
 from vigie.logs_pipeline.pipeline import run_once

@@ -20,7 +20,7 @@ from vigie.logs_pipeline.filter import LARGEST_EVENT_BYTES, PoisonError
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.suspects import MOST_ALONE, Suspects
 from vigie.settings import RedisSettings, Settings, load_settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 DIE_AT_500 = """
 import os, signal

@@ -17,7 +17,7 @@ from vigie.logs_pipeline.breaker import LONGEST_PROBE_PAUSE_SECONDS, CircuitBrea
 from vigie.logs_pipeline.filter import Document
 from vigie.logs_pipeline.indexer import Indexer, Job
 from vigie.settings import Settings
-from vigie.telemetry.stream import StreamEntry, Verdict
+from vigie.telemetry.stream.stream import StreamEntry, Verdict
 
 REFUSALS = 200
 """Refused bulks in a row, as an hour without a store brings them."""

@@ -14,7 +14,7 @@ from vigie.ledger.proof import verify
 from vigie.logs_pipeline.dead_letters import Replayed, discard, replay
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 
 MESSAGE_INDEX = "ml-api-message-2026.11.20"
 DAY = datetime(2026, 11, 21, tzinfo=UTC)

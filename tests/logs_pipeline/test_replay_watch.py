@@ -14,9 +14,9 @@ from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.replay_watch import ENDS_WORKERS, ReplayWatch
 from vigie.settings import Settings
 from vigie.telemetry.ids import iso_timestamp
-from vigie.telemetry.replay_requests import Replay, ReplayRequests
-from vigie.telemetry.stream import Record, Stream
-from vigie.telemetry.stream_keys import REPLAY_TURN
+from vigie.telemetry.stream.keys import REPLAY_TURN
+from vigie.telemetry.stream.replay_requests import Replay, ReplayRequests
+from vigie.telemetry.stream.stream import Record, Stream
 
 
 @pytest.fixture

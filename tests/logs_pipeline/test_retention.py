@@ -19,8 +19,8 @@ from vigie.logs_pipeline import retention as retention_module
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.retention import RetentionError, apply_retention
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.expired import ExpiredRecord
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.expired import ExpiredRecord
+from vigie.telemetry.stream.stream import Stream
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -18,8 +18,8 @@ from tests.servers import RedisServer, free_port, wait_for
 
 from vigie.logs_pipeline import worker as worker_module
 from vigie.logs_pipeline.pipeline import run_once
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 PATIENCE = 60
 """Seconds a test waits for a state; a defect is waited for, a good run never."""

@@ -11,7 +11,7 @@ from tests.servers import ROOT, StoreServer
 
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 def test_entries_survive_a_redis_fault_between_reading_and_handing_over(

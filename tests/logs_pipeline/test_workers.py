@@ -22,7 +22,7 @@ from vigie.ledger.proof import verify
 from vigie.logs_pipeline.collector import BATCH
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.worker import MOST_IN_FLIGHT
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 PATIENCE = 90
 """Seconds a test waits for a state; a defect is waited for, a good run never."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.servers import ROOT
 
 from vigie.settings import Settings, load_settings
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 WORKER = """
 import signal, sys, threading

@@ -11,12 +11,12 @@ from pathlib import Path
 import orjson
 
 from vigie.settings import MEBIBYTE, JournalSettings
-from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.event import Event
-from vigie.telemetry.framing import Record, Run
-from vigie.telemetry.journal import Journal
-from vigie.telemetry.journal_segment import HEADER_BYTES, Segment
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.journal.dead import DeadJournal
+from vigie.telemetry.journal.framing import Record, Run
+from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.journal.segment import HEADER_BYTES, Segment
+from vigie.telemetry.stream.items import Gap
 
 FILLING = "x" * 10_000
 """Twelve events of this size fill a segment of 128 KiB."""

@@ -10,9 +10,9 @@ import pytest
 
 from vigie.settings import RedisSettings
 from vigie.telemetry.destination import RedisDestination, StandardOutput
-from vigie.telemetry.framing import Record, Run
-from vigie.telemetry.stream import connect
-from vigie.telemetry.stream_types import Gap, Written
+from vigie.telemetry.journal.framing import Record, Run
+from vigie.telemetry.stream.items import Gap, Written
+from vigie.telemetry.stream.stream import connect
 
 
 def test_events_are_lines_and_gaps_say_so() -> None:

@@ -31,11 +31,11 @@ from tests.telemetry.events import (
 
 from vigie.settings import MEBIBYTE, RedisSettings, Settings
 from vigie.telemetry import emitter as emitting
-from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.emitter import Emitter, JournalError, journal_home
-from vigie.telemetry.journal import FULL
-from vigie.telemetry.stream import Stream, connect
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.journal.dead import DeadJournal
+from vigie.telemetry.journal.journal import FULL
+from vigie.telemetry.stream.items import Gap
+from vigie.telemetry.stream.stream import Stream, connect
 
 SettingsFor = Callable[..., Settings]
 
@@ -239,7 +239,7 @@ def test_a_child_that_can_make_no_journal_keeps_serving(
 
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr("vigie.telemetry.journal.Journal.create", no_journal)
+        monkeypatch.setattr("vigie.telemetry.journal.journal.Journal.create", no_journal)
         emitter.emit(event("lost"))
         os._exit(0 if emitter.status().refused == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -260,7 +260,7 @@ def test_what_is_logged_of_a_failed_renewal_may_be_an_event(
         makings += 1
         raise OSError("no room")
 
-    monkeypatch.setattr("vigie.telemetry.journal.Journal.create", no_journal)
+    monkeypatch.setattr("vigie.telemetry.journal.journal.Journal.create", no_journal)
     monkeypatch.setattr(emitting.logger, "warning", lambda *_: emitter.emit(event("a log")))
     emitter.emit(event("an event"))
     emitter.emit(event("another"))

@@ -15,14 +15,14 @@ from tests.servers import RedisServer, wait_for
 from tests.telemetry.events import die, event, killed_after, messages, numbers, small_journal, unpacked
 
 from vigie.settings import RedisSettings
-from vigie.telemetry.dead_journal import DeadJournal
 from vigie.telemetry.destination import RedisDestination
 from vigie.telemetry.flusher import LONGEST_BACKOFF_SECONDS, PAGE, Flusher, adopt_all, backoff
-from vigie.telemetry.framing import Record, Run
-from vigie.telemetry.journal import Journal
-from vigie.telemetry.journal_home import take_dead_folders
-from vigie.telemetry.stream import Stream, connect
-from vigie.telemetry.stream_types import Gap, StreamEntry, Written
+from vigie.telemetry.journal.dead import DeadJournal
+from vigie.telemetry.journal.framing import Record, Run
+from vigie.telemetry.journal.home import take_dead_folders
+from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.stream.items import Gap, StreamEntry, Written
+from vigie.telemetry.stream.stream import Stream, connect
 
 
 def entries(settings: RedisSettings) -> list[StreamEntry]:

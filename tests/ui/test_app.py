@@ -16,7 +16,7 @@ from tests.servers import RedisServer, free_port, stop, wait_for
 
 from vigie.errors import VigieError
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 from vigie.ui.app import listen, serve
 
 WATCHED = """

@@ -15,7 +15,7 @@ from vigie.indices.mappings import LOGS
 from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 from vigie.ui.latency_place import EDGES_MS, Place
 from vigie.ui.store_reader import StoreReader
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tests.servers import free_port
 
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Record, Stream, Verdict
+from vigie.telemetry.stream.stream import Record, Stream, Verdict
 from vigie.ui.logs_api import LogsQuery, LogsReader, LogsUnavailableError, NotPermittedError
 
 PRODUCER = "7f6f2d1c-0000-4000-8000-000000000001"

@@ -15,7 +15,7 @@ from tests.ui.test_log_filters import write
 
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 from vigie.ui.log_clearing import Clearing
 from vigie.ui.log_filters import PAGE
 from vigie.ui.log_following import AT_ONCE, Following

@@ -18,7 +18,7 @@ from tests.ui.sites import site_of
 
 from vigie.schema import FeatureSchema
 from vigie.settings import RedisSettings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 from vigie.ui.page import SWEEP_SECONDS, build_pages
 from vigie.ui.pages.batch import KEPT_SECONDS
 

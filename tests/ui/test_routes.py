@@ -10,7 +10,7 @@ from tests.servers import free_port
 from tests.ui.doubles import ApiDouble
 
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream import Record, Stream
+from vigie.telemetry.stream.stream import Record, Stream
 from vigie.ui.api_client import ApiClient
 from vigie.ui.logs_api import LogsReader
 from vigie.ui.routes import build_router, install_problems

@@ -13,7 +13,7 @@ from vigie.api.problems import documented
 from vigie.api.service import Service
 from vigie.api.validation import invalid
 from vigie.telemetry.event import FieldError
-from vigie.telemetry.replay_requests import MOST_LETTERS
+from vigie.telemetry.stream.replay_requests import MOST_LETTERS
 
 LETTER_ID: Final = r"^[1-9][0-9]{0,14}-[0-9]{1,15}$"
 LetterId = Annotated[str, Field(pattern=LETTER_ID)]

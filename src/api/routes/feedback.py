@@ -14,7 +14,7 @@ from vigie.api.feedback_reading import POSSIBLE_YEARS, Given, read_feedback
 from vigie.api.limits import check_json
 from vigie.api.problems import Problem, documented
 from vigie.api.service import Service
-from vigie.telemetry.outcomes import MOST_OUTCOMES
+from vigie.telemetry.stream.outcomes import MOST_OUTCOMES
 
 
 class Feedback(BaseModel):

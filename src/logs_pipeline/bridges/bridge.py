@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from vigie.telemetry.admission import Admitted
+from vigie.telemetry.stream.admission import Admitted
 
 FULL: Final = (
     "the stream holds REDIS_STREAM_MAX_ENTRIES entries that are not indexed: foreign events wait where they "

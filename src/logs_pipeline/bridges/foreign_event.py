@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import orjson
 
-from vigie.telemetry.admission import LARGEST_EVENT_BYTES, Candidate, Listed
 from vigie.telemetry.parsed_event import DEEPEST, event_in, nested_deeper
-from vigie.telemetry.stream_keys import NUMBER_LIMIT
+from vigie.telemetry.stream.admission import LARGEST_EVENT_BYTES, Candidate, Listed
+from vigie.telemetry.stream.keys import NUMBER_LIMIT
 
 Fields = Mapping[str, Any]
 

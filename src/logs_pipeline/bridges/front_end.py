@@ -18,7 +18,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError
 
 from vigie.logs_pipeline.bridges.bridge import BridgeError
-from vigie.telemetry.stream_reader import checked_id, position
+from vigie.telemetry.stream.reader import checked_id, position
 
 TIMEOUTS: Final = httpx.Timeout(5.0, connect=3.0)
 """Seconds without any byte; an answer that drips is bounded by LONGEST_ANSWER_SECONDS."""

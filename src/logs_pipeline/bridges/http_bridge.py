@@ -15,9 +15,9 @@ from redis.exceptions import LockError
 from vigie.logs_pipeline.bridges.bridge import RENAMED, Step, step_of
 from vigie.logs_pipeline.bridges.foreign_event import from_page
 from vigie.logs_pipeline.bridges.front_end import FrontEnd, Page
-from vigie.telemetry.admission import PAGE, PAGE_BYTES, Admission, Admitted, Candidate
-from vigie.telemetry.stream_keys import remote_key
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream.admission import PAGE, PAGE_BYTES, Admission, Admitted, Candidate
+from vigie.telemetry.stream.keys import remote_key
+from vigie.telemetry.stream.reader import position
 
 TURN_SECONDS: Final = 10.0
 """How long a process that died still has the turn to poll; longer than a wait for the first byte."""

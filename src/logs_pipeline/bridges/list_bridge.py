@@ -8,7 +8,7 @@ from loguru import logger
 
 from vigie.logs_pipeline.bridges.bridge import RENAMED, Step, step_of
 from vigie.logs_pipeline.bridges.foreign_event import from_list
-from vigie.telemetry.admission import Admission
+from vigie.telemetry.stream.admission import Admission
 
 PAUSE_SECONDS: Final = 0.2
 

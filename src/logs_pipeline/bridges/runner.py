@@ -16,9 +16,9 @@ from vigie.logs_pipeline.bridges.front_end import FrontEnd
 from vigie.logs_pipeline.bridges.http_bridge import TURN_SECONDS, HttpBridge
 from vigie.logs_pipeline.bridges.list_bridge import ListBridge
 from vigie.settings import Settings
-from vigie.telemetry.admission import Admission
-from vigie.telemetry.redis_faults import redis_fault
-from vigie.telemetry.stream import connect
+from vigie.telemetry.stream.admission import Admission
+from vigie.telemetry.stream.redis_faults import redis_fault
+from vigie.telemetry.stream.stream import connect
 
 STOP_SECONDS: Final = 2.0
 """How long the bridges may take to end; what they do is safe to leave at any moment."""

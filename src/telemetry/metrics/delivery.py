@@ -7,13 +7,13 @@ from typing import Any
 
 import redis
 
-from vigie.telemetry.dead_letters import DeadLetters
 from vigie.telemetry.metrics import catalogue
 from vigie.telemetry.metrics.samples import Samples
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import LEDGER_FOUND
-from vigie.telemetry.stream_reader import position
+from vigie.telemetry.stream.dead_letters import DeadLetters
+from vigie.telemetry.stream.keys import LEDGER_FOUND
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.reader import position
+from vigie.telemetry.stream.stream import Stream
 
 
 def delivery_samples(client: redis.Redis) -> Samples:

@@ -16,11 +16,11 @@ from tests.ui.doubles import served
 from vigie.logs_pipeline.bridges import Bridges
 from vigie.logs_pipeline.bridges.bridge import BridgeError, Step
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.admission import PAGE, Admission, bridges, losses
-from vigie.telemetry.ledger_state import LedgerState
-from vigie.telemetry.stream import Record, Stream, Verdict
-from vigie.telemetry.stream_keys import FOREIGN_LIST
-from vigie.telemetry.stream_types import Gap
+from vigie.telemetry.stream.admission import PAGE, Admission, bridges, losses
+from vigie.telemetry.stream.items import Gap
+from vigie.telemetry.stream.keys import FOREIGN_LIST
+from vigie.telemetry.stream.ledger_state import LedgerState
+from vigie.telemetry.stream.stream import Record, Stream, Verdict
 from vigie.ui.api_client import ApiClient
 from vigie.ui.logs_api import LogsReader
 from vigie.ui.routes import build_router, install_problems

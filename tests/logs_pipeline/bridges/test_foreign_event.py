@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vigie.logs_pipeline.bridges.foreign_event import completed, from_list, from_page, identity
-from vigie.telemetry.admission import LARGEST_EVENT_BYTES, Candidate, Listed
+from vigie.telemetry.stream.admission import LARGEST_EVENT_BYTES, Candidate, Listed
 
 EVENT: dict[str, Any] = {
     "timestamp": "2026-11-20T10:30:45.123456Z",

@@ -19,10 +19,10 @@ from vigie.indices.store_client import connect_store
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.admission import Admission, Candidate
-from vigie.telemetry.pipeline_status import statuses
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import FOREIGN_LIST
+from vigie.telemetry.stream.admission import Admission, Candidate
+from vigie.telemetry.stream.keys import FOREIGN_LIST
+from vigie.telemetry.stream.pipeline_status import statuses
+from vigie.telemetry.stream.stream import Stream
 
 GOOD = 1000
 DATABASE = 2

@@ -16,9 +16,9 @@ from tests.stack import Stack
 
 from vigie.model.cohort import draw
 from vigie.schema import FeatureSchema
-from vigie.telemetry.admission import Admission, bridges
-from vigie.telemetry.stream import Stream
-from vigie.telemetry.stream_keys import FOREIGN_LIST
+from vigie.telemetry.stream.admission import Admission, bridges
+from vigie.telemetry.stream.keys import FOREIGN_LIST
+from vigie.telemetry.stream.stream import Stream
 
 PREDICTIONS = 120
 PUSHED = 6000

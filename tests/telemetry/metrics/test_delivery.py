@@ -8,7 +8,7 @@ import pytest
 
 from vigie.telemetry.metrics import catalogue
 from vigie.telemetry.metrics.delivery import delivery_samples, remember_ledger
-from vigie.telemetry.stream import Stream
+from vigie.telemetry.stream.stream import Stream
 
 
 def test_the_last_measurement_of_the_ledger_is_told_with_its_time(stream: Stream) -> None:

@@ -23,7 +23,7 @@ from vigie.settings import Settings
 from vigie.telemetry import application_log
 from vigie.telemetry.emitter import Emitter
 from vigie.telemetry.service_report import ServiceReports
-from vigie.ui.report_routes import report_router
+from vigie.ui.drift.report_routes import report_router
 from vigie.ui.routes import build_router, install_problems
 
 SHUTDOWN_SECONDS: Final = 1

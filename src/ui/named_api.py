@@ -10,10 +10,10 @@ import gradio as gr
 from pydantic import ValidationError
 
 from vigie.schema import FeatureSchema, Value
-from vigie.ui.answers import record_from
 from vigie.ui.api_client import ApiClient
 from vigie.ui.logs_api import LogsQuery, LogsReader, LogsUnavailableError, NotPermittedError
 from vigie.ui.outcome import Failure
+from vigie.ui.predict.answers import record_from
 
 TYPES: dict[str, type] = {"integer": int, "number": float, "binary": int, "category": str}
 """Type of a feature in the schema → type of the parameter."""

@@ -10,7 +10,7 @@ from vigie.model.package import PackageError, notice, read_manifest
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
 from vigie.ui.api_client import ApiClient
-from vigie.ui.drift_reading import DriftReading
+from vigie.ui.drift.reading import DriftReading
 from vigie.ui.language import Language
 from vigie.ui.logs_api import LogsReader
 from vigie.ui.store_reader import StoreReader

@@ -13,7 +13,7 @@ from tests.browser.installation import Installation
 from tests.browser.test_languages import ENGLISH, chrome_of
 from tests.browser.visitors import Visitors
 
-from vigie.ui.contributions import MOST_SHOWN
+from vigie.ui.predict.contributions import MOST_SHOWN
 
 TRANSACTION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}")
 MOST_STOPS = 60

@@ -16,9 +16,9 @@ from vigie.dashboards.query import panel_query
 from vigie.dashboards.specification import Metric
 from vigie.schema import FeatureSchema
 from vigie.settings import load_settings
-from vigie.ui.dashboard import Dashboards
+from vigie.ui.dashboards.dashboard import Dashboards
+from vigie.ui.dashboards.panels import Panels
 from vigie.ui.language import LANGUAGES
-from vigie.ui.panels import Panels
 from vigie.ui.site import Site
 
 

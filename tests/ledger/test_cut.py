@@ -24,12 +24,12 @@ from vigie.logs_pipeline.pipeline import run_once
 from vigie.logs_pipeline.retention import apply_retention
 from vigie.settings import Settings
 from vigie.telemetry.journal.journal import Journal
+from vigie.telemetry.stream import keys
 from vigie.telemetry.stream.admission import Admission, Candidate
 from vigie.telemetry.stream.dead_letters import DeadLetters, Decision
 from vigie.telemetry.stream.erased import Subject
 from vigie.telemetry.stream.ledger_state import LedgerState
 from vigie.telemetry.stream.number_set import NumberSet
-from vigie.telemetry.stream import keys
 from vigie.telemetry.stream.stream import Gap, Record, Stream, Verdict
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -17,8 +17,8 @@ from vigie.ledger.erasure import Erasure, ErasureError, erase
 from vigie.ledger.proof import verify
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
-from vigie.telemetry.stream.erased import Subject
 from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.erased import Subject
 from vigie.telemetry.stream.stream import Record, Stream
 
 

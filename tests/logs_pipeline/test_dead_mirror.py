@@ -22,8 +22,8 @@ from vigie.logs_pipeline.dead_letters import discard
 from vigie.logs_pipeline.dead_mirror import SHOWN_BYTES, LetterMirror, document
 from vigie.logs_pipeline.pipeline import run_continuously, run_once
 from vigie.settings import RedisSettings, Settings
-from vigie.telemetry.stream.dead_letters import DeadLetter, Decision
 from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.dead_letters import DeadLetter, Decision
 from vigie.telemetry.stream.stream import Record, Stream, Verdict
 
 Make = Callable[[object], Settings]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.servers import ROOT
 
 from vigie.schema import FeatureSchema, load_schema
-from vigie.ui.answers import entered_from, in_the_forms_words, record_from
 from vigie.ui.outcome import Failure, Fault
+from vigie.ui.predict.answers import entered_from, in_the_forms_words, record_from
 from vigie.ui.texts import Texts
 
 REFERENCE = load_schema(ROOT / "model" / "lung_cancer")

@@ -8,7 +8,7 @@ import pytest
 from tests.servers import ROOT
 
 from vigie.schema import load_schema
-from vigie.ui.contributions import Explained, moves, points
+from vigie.ui.predict.contributions import Explained, moves, points
 from vigie.ui.templates import Templates
 from vigie.ui.texts import Texts
 

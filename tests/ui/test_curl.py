@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.ui.curl import curl_command
+from vigie.ui.logs.curl import curl_command
 
 API = "http://127.0.0.1:8000"
 ANYTHING = st.recursive(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vigie.dashboards.specification import Dashboard, load_specification, panels_file
 from vigie.schema import FeatureSchema
-from vigie.ui.dashboard_address import MOST_VALUES, Address, AddressError, wall_clock
+from vigie.ui.dashboards.address import MOST_VALUES, Address, AddressError, wall_clock
 
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")

@@ -14,9 +14,9 @@ from tests.servers import ROOT
 from vigie.dashboards.specification import SpecificationError
 from vigie.schema import FeatureSchema
 from vigie.settings import load_settings
-from vigie.ui import panels as panels_module
-from vigie.ui.dashboard import Dashboards
-from vigie.ui.panels import Panels, called
+from vigie.ui.dashboards import panels as panels_module
+from vigie.ui.dashboards.dashboard import Dashboards
+from vigie.ui.dashboards.panels import Panels, called
 from vigie.ui.plot import embed_address
 from vigie.ui.site import Site
 from vigie.ui.store_reader import Away, StoreAwayError

@@ -10,7 +10,7 @@ from tests.ui.asked import HOSTILE, away, with_api, words
 from tests.ui.sites import site_of
 
 from vigie.schema import FeatureSchema
-from vigie.ui.dead_letters import DeadLettersPart, Place, Pressed
+from vigie.ui.pipeline.dead_letters import DeadLettersPart, Place, Pressed
 from vigie.ui.site import Site
 
 LETTER = {

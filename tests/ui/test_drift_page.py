@@ -29,10 +29,10 @@ from vigie.logs_pipeline.templates import Provisioner
 from vigie.model.reference_profile import read_reference
 from vigie.schema import FeatureSchema
 from vigie.settings import RedisSettings, Settings
-from vigie.ui import drift_reading
+from vigie.ui.drift import reading as drift_reading
+from vigie.ui.drift.report_routes import report_router
 from vigie.ui.pages.drift import DriftPage
 from vigie.ui.pages.drift import window_of as choice_of
-from vigie.ui.report_routes import report_router
 from vigie.ui.site import Site
 
 BEGIN = datetime.now(UTC) - timedelta(hours=8)

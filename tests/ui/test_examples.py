@@ -10,7 +10,7 @@ from tests.model.schemas import mixed_schema
 
 from vigie.model.held_out_rows import held_out_records
 from vigie.schema import FeatureSchema
-from vigie.ui.examples import HELD_OUT_EXAMPLES, examples_of
+from vigie.ui.predict.examples import HELD_OUT_EXAMPLES, examples_of
 from vigie.ui.texts import Texts
 
 TEXTS = Texts()

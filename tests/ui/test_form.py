@@ -11,8 +11,8 @@ from tests.servers import ROOT
 from tests.ui.sites import site_of
 
 from vigie.schema import Feature, FeatureSchema, load_schema
-from vigie.ui.form import build_form, slider_step
 from vigie.ui.language import Language
+from vigie.ui.predict.form import build_form, slider_step
 
 
 class Form:

@@ -16,8 +16,8 @@ from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
 from vigie.telemetry.stream.stream import Stream
-from vigie.ui.latency_place import EDGES_MS, Place
 from vigie.ui.store_reader import StoreReader
+from vigie.ui.trace.latency_place import EDGES_MS, Place
 
 UTC_ZONE = ZoneInfo("UTC")
 LATENCIES = [0.004, 0.3, 0.3, 0.4, 0.5, 0.55, 1.0, 1.25, 2.0, 9.9, 250_000.0]

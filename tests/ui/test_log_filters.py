@@ -20,9 +20,9 @@ from vigie.indices.store_client import connect_store
 from vigie.logs_pipeline.pipeline import run_once
 from vigie.settings import Settings
 from vigie.telemetry.stream.stream import Stream
-from vigie.ui.log_entries import LogEntry
-from vigie.ui.log_filters import LONGEST, PAGE, LogFilters
-from vigie.ui.log_words import Term, fit, terms_of
+from vigie.ui.logs.entries import LogEntry
+from vigie.ui.logs.filters import LONGEST, PAGE, LogFilters
+from vigie.ui.logs.words import Term, fit, terms_of
 from vigie.ui.store_reader import StoreReader
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -16,10 +16,10 @@ from tests.ui.test_log_filters import write
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
 from vigie.telemetry.stream.stream import Record, Stream
-from vigie.ui.log_clearing import Clearing
-from vigie.ui.log_filters import PAGE
-from vigie.ui.log_following import AT_ONCE, Following
-from vigie.ui.log_search import LogSearch
+from vigie.ui.logs.clearing import Clearing
+from vigie.ui.logs.filters import PAGE
+from vigie.ui.logs.following import AT_ONCE, Following
+from vigie.ui.logs.search import LogSearch
 from vigie.ui.pages import logs
 from vigie.ui.site import Site
 

@@ -9,9 +9,9 @@ import pytest
 from tests.ui.doubles import ApiDouble
 
 from vigie.settings import Settings
-from vigie.ui import model_facts
 from vigie.ui.api_client import ApiClient
-from vigie.ui.model_facts import ModelFacts
+from vigie.ui.predict import model_facts
+from vigie.ui.predict.model_facts import ModelFacts
 
 MODEL: dict[str, Any] = {
     "version": "1.2.3",

@@ -9,8 +9,8 @@ import pytest
 
 from vigie.dashboards.result import Row
 from vigie.dashboards.specification import Metric, Panel
+from vigie.ui.dashboards.panel_numbers import Cell, Wording, numbers_of, time_text, value_cell
 from vigie.ui.language import Language
-from vigie.ui.panel_numbers import Cell, Wording, numbers_of, time_text, value_cell
 
 PARIS = ZoneInfo("Europe/Paris")
 START = 1_794_909_600_000  # 2026-11-17 10:00 in UTC

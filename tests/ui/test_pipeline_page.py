@@ -15,9 +15,9 @@ from tests.ui.handlers import handlers, request
 from tests.ui.sites import site_of
 
 from vigie.schema import FeatureSchema
-from vigie.ui.dead_letters import Place
 from vigie.ui.pages import pipeline
-from vigie.ui.pipeline_parts import SHOWN, TERMS, PipelineParts, producer_rows
+from vigie.ui.pipeline.dead_letters import Place
+from vigie.ui.pipeline.parts import SHOWN, TERMS, PipelineParts, producer_rows
 from vigie.ui.site import Site
 from vigie.ui.spans import span
 from vigie.ui.store_reader import Away, StoreAwayError

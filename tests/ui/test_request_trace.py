@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.ui.log_entries import LogEntry
-from vigie.ui.request_trace import (
+from vigie.ui.logs.entries import LogEntry
+from vigie.ui.trace.request import (
     METRICS,
     merged,
     metrics_of,

@@ -11,9 +11,9 @@ from tests.servers import ROOT
 
 from vigie.schema import FeatureSchema, load_schema
 from vigie.ui.language import LANGUAGES, Language
-from vigie.ui.model_facts import Facts, Metrics
 from vigie.ui.outcome import Prediction
-from vigie.ui.result import Speaker
+from vigie.ui.predict.model_facts import Facts, Metrics
+from vigie.ui.predict.result import Speaker
 from vigie.ui.templates import Templates
 from vigie.ui.texts import Texts
 

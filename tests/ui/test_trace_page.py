@@ -15,10 +15,10 @@ from tests.ui.test_logs_page import HOSTILE, Html
 
 from vigie.schema import FeatureSchema
 from vigie.settings import Settings
-from vigie.ui import trace_reading
-from vigie.ui.log_entries import LogEntry, LogRow, row_of
+from vigie.ui.logs.entries import LogEntry, LogRow, row_of
 from vigie.ui.site import Site
-from vigie.ui.trace_reading import MOST_TRIES, Asked, Drawn, TraceReading
+from vigie.ui.trace import reading as trace_reading
+from vigie.ui.trace.reading import MOST_TRIES, Asked, Drawn, TraceReading
 from vigie.ui.transaction import is_transaction, transaction_in
 
 ID = "01900000-0000-7000-8000-000000000001"

@@ -6,10 +6,10 @@ from typing import Final
 
 import gradio as gr
 
-from vigie.ui.dashboard import Dashboards
+from vigie.ui.dashboards.dashboard import Dashboards
+from vigie.ui.dashboards.panels import Panels
 from vigie.ui.language import language_of
 from vigie.ui.page_events import on_load
-from vigie.ui.panels import Panels
 from vigie.ui.site import Site
 
 ASKING: Final = """

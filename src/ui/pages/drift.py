@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import gradio as gr
 
 from vigie.errors import VigieError
-from vigie.ui import drift_view, quality_view
-from vigie.ui.drift_reading import WINDOWS, WindowChoice
+from vigie.ui.dashboards.panels import Panels
+from vigie.ui.drift import quality_view, view
+from vigie.ui.drift.reading import WINDOWS, WindowChoice
 from vigie.ui.language import Language, language_of
 from vigie.ui.page_events import on_load
-from vigie.ui.panels import Panels
 from vigie.ui.site import Site
 
 QUICK: Final[dict[str, Any]] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -37,7 +37,7 @@ class DriftPage:
             found = await self._site.drift.drift(choice)
         except VigieError as error:
             return self._away(language, "drift.away_drift", error)
-        words = drift_view.DriftWords(self._site.texts, language, self._zone, found.served.schema)
+        words = view.DriftWords(self._site.texts, language, self._zone, found.served.schema)
         return self._site.templates.render(
             language,
             "drift/drift.html",

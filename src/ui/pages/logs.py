@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 import gradio as gr
 
 from vigie.ui.language import Language, language_of
-from vigie.ui.log_clearing import Clearing
-from vigie.ui.log_following import Following
-from vigie.ui.log_search import LogSearch
+from vigie.ui.logs.clearing import Clearing
+from vigie.ui.logs.following import Following
+from vigie.ui.logs.search import LogSearch
 from vigie.ui.page_events import on_load
 from vigie.ui.plain_html import plain
 from vigie.ui.site import Site

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import gradio as gr
 
-from vigie.ui.dead_letters import DeadLettersPart, Place, Pressed
+from vigie.ui.dashboards.panels import Panels
 from vigie.ui.language import language_of
 from vigie.ui.page_events import on_load
-from vigie.ui.panels import Panels
-from vigie.ui.pipeline_parts import PipelineParts
+from vigie.ui.pipeline.dead_letters import DeadLettersPart, Place, Pressed
+from vigie.ui.pipeline.parts import PipelineParts
 from vigie.ui.site import Site
 
 REFRESH_SECONDS: Final = 15.0

@@ -12,17 +12,17 @@ import gradio as gr
 from pydantic import ValidationError
 
 from vigie.schema import Value
-from vigie.ui.answers import Entered, entered_from, in_the_forms_words, record_from
 from vigie.ui.api_client import ApiFaultError
-from vigie.ui.contributions import Explained, moves
-from vigie.ui.examples import Example, examples_of
-from vigie.ui.feedback import Outcome
-from vigie.ui.form import build_form
 from vigie.ui.language import Language, language_of
-from vigie.ui.last_answer import FoundMoves, LastAnswer, last_answer
-from vigie.ui.model_facts import ModelFacts
 from vigie.ui.outcome import Failure, Prediction
-from vigie.ui.result import Speaker
+from vigie.ui.predict.answers import Entered, entered_from, in_the_forms_words, record_from
+from vigie.ui.predict.contributions import Explained, moves
+from vigie.ui.predict.examples import Example, examples_of
+from vigie.ui.predict.feedback import Outcome
+from vigie.ui.predict.form import build_form
+from vigie.ui.predict.last_answer import FoundMoves, LastAnswer, last_answer
+from vigie.ui.predict.model_facts import ModelFacts
+from vigie.ui.predict.result import Speaker
 from vigie.ui.site import Site
 from vigie.ui.texts import sentence
 
@@ -48,7 +48,7 @@ class Answering:
     result: gr.HTML
     moves: gr.HTML
     asked: gr.Textbox
-    """The last answer as JSON (vigie.ui.last_answer), which nobody sees."""
+    """The last answer as JSON (vigie.ui.predict.last_answer), which nobody sees."""
     explained: gr.Textbox
     """What moved an answer as JSON, until it is known whether that is still the last one."""
     outcome: Outcome

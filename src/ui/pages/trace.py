@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import gradio as gr
 
-from vigie.ui.feedback import Outcome
 from vigie.ui.language import language_of
-from vigie.ui.last_answer import LastAnswer
 from vigie.ui.page_events import on_load
 from vigie.ui.plain_html import plain
+from vigie.ui.predict.feedback import Outcome
+from vigie.ui.predict.last_answer import LastAnswer
 from vigie.ui.site import Site
-from vigie.ui.trace_reading import Asked, TraceReading
+from vigie.ui.trace.reading import Asked, TraceReading
 
 AGAIN_SECONDS: Final = 2.0
 QUICK: Final[dict[str, Any]] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}

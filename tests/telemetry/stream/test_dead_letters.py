@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from vigie.settings import RedisSettings
-from vigie.telemetry.stream.dead_letters import Decision, Failure
 from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.dead_letters import Decision, Failure
 from vigie.telemetry.stream.stream import Record, Stream, Verdict, connect
 
 PRODUCER = "5b1a3c1e-0000-4000-8000-000000000001"

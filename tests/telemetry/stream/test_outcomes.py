@@ -11,8 +11,8 @@ import pytest
 
 from vigie.settings import RedisSettings
 from vigie.telemetry.event import Event
-from vigie.telemetry.stream.outcomes import NewOutcome, NoRoomError, Outcomes
 from vigie.telemetry.stream import keys
+from vigie.telemetry.stream.outcomes import NewOutcome, NoRoomError, Outcomes
 from vigie.telemetry.stream.stream import Stream
 
 

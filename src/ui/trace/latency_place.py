@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from vigie.indices.event_order import between
 from vigie.telemetry.event import PREDICTION, REQUEST
-from vigie.ui.request_trace import number_of
+from vigie.ui.trace.request import number_of
 
 _STEPS: Final = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
 """Ten equal steps of a decade on a logarithmic scale, rounded (ISO 3, R10)."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from vigie.schema import FeatureSchema
 from vigie.ui.feature_words import plain
 from vigie.ui.language import Language
-from vigie.ui.model_facts import Facts
 from vigie.ui.numbers import number, percent
 from vigie.ui.outcome import Prediction
+from vigie.ui.predict.model_facts import Facts
 from vigie.ui.texts import Texts
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vigie.indices.mappings import LOGS
-from vigie.ui.log_entries import LogEntry
+from vigie.ui.logs.entries import LogEntry
 
 STAGES: Final = ("validate", "queue", "features", "predict", "serialise")
 """In the order in which a request goes through them."""

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from vigie.dashboards.kibana import object_id
 from vigie.dashboards.specification import TIME_FIELD, Dashboard
-from vigie.ui.dashboard_address import MOST_VALUES, PRESETS, Address, AddressError, wall_clock
+from vigie.ui.dashboards.address import MOST_VALUES, PRESETS, Address, AddressError, wall_clock
+from vigie.ui.dashboards.panels import Panels
 from vigie.ui.language import Language
-from vigie.ui.panels import Panels
 from vigie.ui.site import Site
 from vigie.ui.store_reader import StoreAwayError
 

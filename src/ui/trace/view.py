@@ -14,9 +14,9 @@ from vigie.ui.feature_words import value_words
 from vigie.ui.language import Language
 from vigie.ui.moments import milliseconds, moment
 from vigie.ui.numbers import number
-from vigie.ui.request_trace import StageBar, metrics_of, number_of, waterfall
-from vigie.ui.result import Speaker
+from vigie.ui.predict.result import Speaker
 from vigie.ui.texts import Texts
+from vigie.ui.trace.request import StageBar, metrics_of, number_of, waterfall
 from vigie.ui.transaction import is_transaction
 from vigie.ui.value_tree import Node, tree_of
 

@@ -25,8 +25,8 @@ from vigie.dashboards.specification import (
     panels_file,
 )
 from vigie.schema import FeatureSchema
+from vigie.ui.dashboards.panel_numbers import Cell, Numbers, Wording, numbers_of, value_cell
 from vigie.ui.language import LANGUAGES, Language
-from vigie.ui.panel_numbers import Cell, Numbers, Wording, numbers_of, value_cell
 from vigie.ui.plot import Chart, chart_of
 from vigie.ui.site import Site
 from vigie.ui.store_reader import StoreAwayError

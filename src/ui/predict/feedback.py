@@ -10,7 +10,7 @@ import gradio as gr
 
 from vigie.ui.api_client import ApiFaultError
 from vigie.ui.language import Language, language_of
-from vigie.ui.last_answer import last_answer
+from vigie.ui.predict.last_answer import last_answer
 from vigie.ui.site import Site
 
 SECONDS: Final = 10.0

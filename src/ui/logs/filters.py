@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from vigie.indices.event_order import CURSOR, NEWEST_FIRST, between, ordered, place
-from vigie.ui.log_entries import LogEntry
-from vigie.ui.log_words import clauses, fit, terms_of
+from vigie.ui.logs.entries import LogEntry
+from vigie.ui.logs.words import clauses, fit, terms_of
 
 PAGE: Final = 50
 """Entries of one page."""

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from vigie.ui.language import Language
-from vigie.ui.log_entries import LogEntry, LogRow, row_of
-from vigie.ui.log_filters import LogFilters
+from vigie.ui.logs.entries import LogEntry, LogRow, row_of
+from vigie.ui.logs.filters import LogFilters
 from vigie.ui.logs_api import LogsQuery, LogsUnavailableError, NotPermittedError
 from vigie.ui.site import Site
 

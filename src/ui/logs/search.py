@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from vigie.indices.event_order import cursor
 from vigie.indices.mappings import LOGS
 from vigie.ui.language import Language
-from vigie.ui.log_entries import LogEntry, row_of
-from vigie.ui.log_filters import LEVELS, LONGEST, PAGE, SPANS, STATUSES, LogFilters
+from vigie.ui.logs.entries import LogEntry, row_of
+from vigie.ui.logs.filters import LEVELS, LONGEST, PAGE, SPANS, STATUSES, LogFilters
 from vigie.ui.site import Site
 from vigie.ui.store_reader import StoreAwayError
 

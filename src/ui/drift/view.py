@@ -15,8 +15,8 @@ from vigie.drift.recorded import running
 from vigie.drift.report import LEAST_P
 from vigie.model.reference_profile import Profile
 from vigie.schema import Feature, FeatureSchema
-from vigie.ui.distributions import CHART_HEIGHT, Cell, distribution
-from vigie.ui.drift_reading import DriftFound
+from vigie.ui.drift.distributions import CHART_HEIGHT, Cell, distribution
+from vigie.ui.drift.reading import DriftFound
 from vigie.ui.language import Language
 from vigie.ui.moments import moment, significant
 from vigie.ui.numbers import number, percent

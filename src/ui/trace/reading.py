@@ -15,13 +15,13 @@ from vigie.indices.event_order import instant
 from vigie.indices.mappings import LOGS
 from vigie.ui.api_client import ApiFaultError
 from vigie.ui.language import Language
-from vigie.ui.latency_place import Found, Place
-from vigie.ui.log_entries import LogEntry, row_of
+from vigie.ui.logs.entries import LogEntry, row_of
 from vigie.ui.moments import milliseconds, significant
-from vigie.ui.request_trace import merged, stored_lines, streamed_lines
 from vigie.ui.site import Site
 from vigie.ui.store_reader import StoreAwayError
-from vigie.ui.trace_view import Teller, documents_of
+from vigie.ui.trace.latency_place import Found, Place
+from vigie.ui.trace.request import merged, stored_lines, streamed_lines
+from vigie.ui.trace.view import Teller, documents_of
 from vigie.ui.transaction import is_transaction, transaction_in
 
 RECENT: Final = 20

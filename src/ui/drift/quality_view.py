@@ -12,7 +12,7 @@ from vigie.quality.judgement import MINIMUM_OUTCOMES, Verdict
 from vigie.quality.measures import Measured
 from vigie.quality.recorded import RecordedQuality
 from vigie.quality.report import Group, QualityReport
-from vigie.ui.drift_reading import QualityFound
+from vigie.ui.drift.reading import QualityFound
 from vigie.ui.language import Language
 from vigie.ui.moments import moment
 from vigie.ui.numbers import percent

@@ -15,8 +15,8 @@ from vigie.model.package import HOLDOUT, PackageError
 from vigie.model.reference_profile import Profile, read_reference
 from vigie.schema import Feature, FeatureSchema, Text, Value
 from vigie.ui.feature_words import value_words
-from vigie.ui.form import is_tick
 from vigie.ui.language import Language
+from vigie.ui.predict.form import is_tick
 from vigie.ui.texts import Texts
 
 HELD_OUT_EXAMPLES: Final = 4

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from vigie.telemetry.event import PREDICTION, REQUEST
-from vigie.ui.curl import curl_command
+from vigie.ui.logs.curl import curl_command
 from vigie.ui.moments import moment
 from vigie.ui.transaction import is_transaction
 from vigie.ui.value_tree import Node, tree_of

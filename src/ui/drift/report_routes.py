@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from vigie.errors import VigieError
-from vigie.ui.drift_reading import DriftReading, WindowChoice
+from vigie.ui.drift.reading import DriftReading, WindowChoice
 from vigie.ui.logs_api import ROLE
 from vigie.ui.routes import problem
 

@@ -1,0 +1,1 @@
+"""The dashboards' own parts: from an address to panels with their numbers."""

@@ -14,7 +14,7 @@ from vigie.api.exchange import Exchange, exchange_of
 from vigie.api.hot import HotEndpoint
 from vigie.api.limits import ClientGoneError, check_length, counted
 from vigie.api.problems import Problem
-from vigie.api.roles import may, role_of
+from vigie.api.roles import allowed_methods, may, role_of
 
 UNAVAILABLE = "The service failed to answer; its log has the reason under the transaction id"
 
@@ -88,6 +88,8 @@ class Dispatcher:
     async def _route(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         _demand_role(exchange)
         check_length(exchange.headers, self._max_body_bytes)
+        if exchange.method == "HEAD" and "GET" in allowed_methods(exchange.path):
+            scope = {**scope, "method": "GET"}  # its headers; the server leaves the body out
         await self._app(scope, counted(receive, self._max_body_bytes), send)
 
     def _late(self) -> Problem:

@@ -113,8 +113,9 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {path}; GET / lists the endpoints"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(allowed_methods(path))
-        detail, headers["allow"] = f"{path} answers {allowed}, not {request.method}", allowed
+        allowed = allowed_methods(path)
+        detail = f"{path} answers {', '.join(allowed)}, not {request.method}"
+        headers["allow"] = ", ".join([*allowed, *(["HEAD"] if "GET" in allowed else [])])
     return _response(request, Problem(error.status_code, detail, headers=headers))
 
 

@@ -78,6 +78,7 @@ def may(principal: Principal, method: str, path: str) -> bool:
 
 def role_of(method: str, path: str) -> Role:
     """Return the role that the endpoint asks for; `open` when it does not exist."""
+    method = "GET" if method == "HEAD" else method
     role = ENDPOINTS.get((method, path))
     return ENDPOINTS.get((method, template_of(path)), Role.OPEN) if role is None else role
 

@@ -419,3 +419,15 @@ async def test_a_body_over_the_limit_is_refused(start_api: StartApi, monkeypatch
     async with serving(api, monkeypatch) as served:
         body = b'{"AGE": 60' + b" " * 1200 + b"}"
         assert json.loads((await served.raw(request(body)))[0])["status"] == 413
+
+
+async def test_the_answer_to_head_has_no_body_on_the_wire(served: Served) -> None:
+    """Else it would be taken for the beginning of the next answer on the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"HEAD /model HTTP/1.1\r\nhost: api\r\n\r\nGET /livez HTTP/1.1\r\nhost: api\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"content-type: application/json" in head.lower()
+    following, _ = await answer_from(reader)
+    assert following.startswith(b"HTTP/1.1 200")
+    writer.close()

@@ -88,8 +88,19 @@ async def test_what_is_not_there_is_a_problem_document(
 
 
 async def test_405_names_all_methods_once(api: Api) -> None:
-    """The Allow header of a path with two methods has both."""
-    assert (await api.client.put("/logs")).headers.get_list("allow") == ["DELETE, GET"]
+    """The Allow header of a path with two methods has both, and HEAD where there is GET."""
+    assert (await api.client.put("/logs")).headers.get_list("allow") == ["DELETE, GET, HEAD"]
+    answer = await api.client.head("/predict")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/model", "/predict/nonsense", "/nope"])
+async def test_head_is_get_without_the_body(api: Api, path: str) -> None:
+    """Status and kind of content are those of GET (RFC 9110, 9.3.2): health checks and proxies ask so."""
+    head, get = await api.client.head(path), await api.client.get(path)
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert head.content == b""
+    assert {data["method"] for data in api.requests()} <= {"HEAD", "GET"}
 
 
 async def test_a_correlation_id_is_kept(api: Api) -> None:

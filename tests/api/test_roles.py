@@ -34,6 +34,8 @@ def test_a_role_opens_its_own_endpoints_only() -> None:
     assert may(reader, "GET", "/nothing")
     assert not may(reader, "DELETE", "/logs")
     assert not may(reader, "POST", "/predict")
+    assert may(reader, "HEAD", "/logs")
+    assert not may(reader, "HEAD", "/ledger")
 
 
 async def test_without_the_role_the_answer_is_403(api: Api) -> None:

@@ -92,13 +92,23 @@ def begin(predictions: Predictions) -> Progress:
         source=["drift"],
         track_total_hits=False,
     )["hits"]["hits"]
-    if not found:
+    figures = [hit["_source"]["drift"] for hit in found if _tells_of_a_window(hit["_source"])]
+    if not figures:
         return Progress(last=predictions.newest(skip=MOST_BEHIND))
-    figures: list[dict[str, Any]] = [hit["_source"]["drift"] for hit in found]
     newest = figures[0]
     same = [one for one in figures if one["window_end"] == newest["window_end"]]
     names = tuple(one["feature"] for one in same if one["verdict"] == "drift")
     return Progress(place_of(newest["window_end"]), int(newest["window"]), names)
+
+
+def _tells_of_a_window(document: dict[str, Any]) -> bool:
+    """Say whether a document tells of a window as ours do: programs may write events of this kind, too."""
+    try:
+        figures = document["drift"]
+        told = figures["feature"], figures["verdict"], int(figures["window"])
+        return all(told[:2]) and place_of(figures["window_end"]) is not None
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def next_window(

@@ -93,7 +93,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     """Send traffic to the API, like the data the model was trained on, and say how it was answered.
 
     Requests are due at times fixed beforehand, and latencies are counted from those. Exit status 1 when one
-    failed (5xx or no answer), 2 when the API is away.
+    failed (5xx or no answer) or an outcome was refused, 2 when the API is away.
     """
     from vigie.schema import FeatureSchema
     from vigie.simulation.drift import Drift, read_shift
@@ -128,7 +128,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
         out.print(summary.as_table())
         for line in summary.lines():
             say(line)
-    raise typer.Exit(UNHEALTHY if run.tally.failed or (told and told.failed) else 0)
+    raise typer.Exit(UNHEALTHY if run.tally.failed or (told and told.faults) else 0)
 
 
 def _watch(run: Run, sender: OutcomeSender | None) -> float:

@@ -37,6 +37,11 @@ class OutcomeTally:
         """Outcomes that the API took, or had taken before."""
         return sum(self.statuses[status] for status in TAKEN)
 
+    @property
+    def faults(self) -> int:
+        """Outcomes that failed, or that the API would not look at: ours are neither invalid nor unwelcome."""
+        return self.failed + self.statuses["refused"] + self.statuses["invalid"]
+
     def lines(self) -> Iterator[str]:
         """Yield what is to be said in words."""
         said = ", ".join(f"{count:,} {status}" for status, count in sorted(self.statuses.items()))

@@ -67,7 +67,7 @@ def _verdicts(client: Elasticsearch, index: str) -> list[dict[str, Any]]:
         index=index, size=1000, query={"bool": {"filter": [{"term": {"doc_type": "drift"}}]}}
     )
     found = [hit["_source"] for hit in hits["hits"]["hits"]]
-    return sorted(found, key=lambda one: (one["drift"]["window"], one["number"]))
+    return sorted(found, key=lambda one: (str(one["drift"].get("window")), one["number"]))
 
 
 def distributions(settings: Settings, number: int) -> list[dict[str, Any]]:
@@ -79,9 +79,9 @@ def distributions(settings: Settings, number: int) -> list[dict[str, Any]]:
     return sorted((hit["_source"] for hit in hits), key=lambda one: str(one["distribution"]["part"]))
 
 
-def windows(settings: Settings) -> Counter[int]:
+def windows(settings: Settings) -> Counter[int | None]:
     """Verdicts per window."""
-    return Counter(one["drift"]["window"] for one in verdicts(settings))
+    return Counter(one["drift"].get("window") for one in verdicts(settings))
 
 
 def test_windows_follow_one_another_and_a_restart_repeats_none(
@@ -149,10 +149,12 @@ def test_two_workers_at_once_judge_each_window_once(
 def test_an_emptied_redis_repeats_no_window(
     settings: Settings, package_path: Path, schema: FeatureSchema
 ) -> None:
-    """Without its cursor the watch goes on behind the newest window in the store."""
+    """Without its cursor the watch goes on behind the newest window in the store, if it is one of ours."""
     store(settings, events(package_path, rows(schema, 100, 4, older_and_more_tired), BEGIN))
     assert watch(settings).look() == 2
     run_once(settings)
+    named = {"feature": "AGE", "verdict": "drift"}
+    _write_by_hand(settings, named, {**named, "window": 7, "window_end": "yesterday"})
     windows(settings)  # the store shows them
     Stream.open(settings.redis).client.flushdb()
     assert watch(settings).look() == 0
@@ -160,7 +162,18 @@ def test_an_emptied_redis_repeats_no_window(
     store(settings, later)
     assert watch(settings).look() == 1
     run_once(settings)
-    assert windows(settings) == dict.fromkeys((1, 2, 3), FEATURES)
+    assert windows(settings) == dict.fromkeys((1, 2, 3), FEATURES) | {None: 1, 7: 1}
+
+
+def _write_by_hand(settings: Settings, *verdicts: dict[str, Any]) -> None:
+    """Store documents that call themselves verdicts, newer than all others."""
+    timestamp = (BEGIN + timedelta(seconds=90)).isoformat()
+    model = {"name": "lung_cancer", "version": "1.0.0"}
+    with connect_store(settings.store) as client:
+        for number, figures in enumerate(verdicts):
+            document = {"@timestamp": timestamp, "doc_type": "drift", "model": model, "drift": figures}
+            index = f"{settings.store.es_index_prefix}{MESSAGE}-2026.11.20"
+            client.index(index=index, document={**document, "producer": "hand", "number": number})
 
 
 def test_a_window_waits_for_what_is_not_indexed_yet(

@@ -30,6 +30,10 @@ def test_outcomes_are_in_line_and_summary() -> None:
     ]
     assert summary.as_dict()["outcomes"] == outcomes.as_dict()
     assert "outcomes" not in Summary(Tally(), 2.0, 3, "the cohort", 7).as_dict()
+    assert outcomes.faults == 0, "a conflict is the API's to decide"
+    outcomes.statuses.update({"refused": 2, "invalid": 1})
+    outcomes.failed = 4
+    assert outcomes.faults == 7
 
 
 def test_the_summary_says_what_failed_and_what_was_late() -> None:

@@ -21,6 +21,7 @@ from vigie.api.express import ExpressLane, ExpressProtocol
 from vigie.api.gateway import Gateway
 from vigie.api.hangup import Hangup, Workers, heed_hangups, lives_by_terminal
 from vigie.api.hot import HotEndpoint, SinglePrediction, hot_endpoints
+from vigie.api.orphan import end_with_parent
 from vigie.api.roles import everybody
 from vigie.api.service import Service
 from vigie.errors import VigieError
@@ -110,6 +111,7 @@ def lifespan(service: Service, *, lives_by_terminal: bool | None = None) -> ASGI
             meaning = Hangup(service.ask_reload, end, lives_by_terminal=lives_by_terminal)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, meaning)
             heed_hangups()
+            end_with_parent(end)
         await send({"type": "lifespan.startup.complete"})
         try:
             await receive()

@@ -101,6 +101,24 @@ def test_every_process_reloads_by_command_and_by_signal(
         stack.stop()
 
 
+def test_workers_end_with_their_parent(tmp_path: Path, package_path: Path) -> None:
+    """After its hard kill the port is free for the next start; what they had to ship is shipped."""
+    stack = Stack(tmp_path / "home", package_path, {"API_WORKERS": "2", "LOG_TO_REDIS": "false"})
+    try:
+        stack.start("api")
+        wait_for(lambda: len([*answers(stack.home)]) == 2, 120, "both workers")
+        workers = psutil.Process(stack.processes["api"].pid).children()
+        transaction_id = httpx.get(f"{stack.url('api')}/").headers["x-transaction-id"]
+        stack.kill("api")
+        gone, alive = psutil.wait_procs(workers, timeout=60)
+        assert (len(gone), alive) == (3, [])
+        assert stack.output("api").count("this one ends") >= 2
+        assert f'"transaction_id":"{transaction_id}"' in stack.output("api")
+        stack.start("api")
+    finally:
+        stack.stop()
+
+
 IN_A_TERMINAL = """
 import os, pty, signal, sys
 nohup = {nohup}

@@ -131,3 +131,9 @@ def store(settings: Settings) -> Iterator[Elasticsearch]:
     """A client of the store."""
     with connect_store(settings.store) as client:
         yield client
+
+
+@pytest.fixture
+def no_inference_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the machine pauses, no inference asks for a profile of the next one."""
+    monkeypatch.setattr("vigie.model.predictor.SLOW_INFERENCE_MS", float("inf"))

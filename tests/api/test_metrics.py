@@ -51,6 +51,7 @@ async def scrape(api: Api) -> Samples:
     return parsed(answer.text)
 
 
+@pytest.mark.usefixtures("no_inference_is_slow")
 async def test_the_figures_are_what_clients_did(api: Api) -> None:
     """Requests by path, status and class; predictions by label; rows of batches; each number as it was."""
     singles = ["/predict", "/predict", "/predict", "/predict_proba"]

@@ -71,6 +71,7 @@ async def test_weights_add_up_under_concurrency(schema: FeatureSchema, budget: f
     assert {(True, "forced"), (False, "batch")} <= reasons
 
 
+@pytest.mark.usefixtures("no_inference_is_slow")
 async def test_of_the_reference_model_every_click_is_profiled_and_of_a_load_some(package_path: Path) -> None:
     """Ten a second all carry a profile that stands for themselves alone; without a pause it ends with the budget."""
     now = 1000.0
@@ -87,10 +88,8 @@ async def test_of_the_reference_model_every_click_is_profiled_and_of_a_load_some
     for _ in range(100):
         clicks.append(await predict())
         now += 0.1
-    assert [(profiled, weight) for profiled, _, weight in clicks] == [(True, 1)] * 100
-    assert {"budget"} <= {reason for _, reason, _ in clicks} <= {"budget", "slow"}
+    assert clicks == [(True, "budget", 1)] * 100
     load = [await predict() for _ in range(4000)]
-    load = [one for one in load if one[1] != "slow"]  # such a pause is the machine's
     predictor.close()
     profiled = [one for one, _, _ in load]
     last = max(number for number, one in enumerate(profiled) if one)
@@ -99,6 +98,7 @@ async def test_of_the_reference_model_every_click_is_profiled_and_of_a_load_some
     assert load[-1] == (False, "budget", 0)
 
 
+@pytest.mark.usefixtures("no_inference_is_slow")
 def test_somebody_elses_profiler_is_left_alone(schema: FeatureSchema) -> None:
     """In a thread that cProfile watches nothing is profiled, the answer comes, and cProfile goes on."""
     predictor = Predictor(Model(schema), ObservingSettings())

@@ -34,7 +34,7 @@ DISK_BYTES = 160 * 1024 * 1024
 
 def script_marker(name: str) -> bytes:
     """Return what the call of one of our scripts carries."""
-    text = (ROOT / "src" / "telemetry" / f"{name}.lua").read_bytes()
+    text = (ROOT / "src" / "telemetry" / "stream" / f"{name}.lua").read_bytes()
     return hashlib.sha1(text).hexdigest().encode()
 
 

@@ -22,6 +22,7 @@ from vigie.model.package import PackageError, package_folder, read_manifest
 from vigie.schema import load_schema
 from vigie.settings import Settings
 from vigie.simulation.run import Run
+from vigie.stop_signal import stop_event
 
 FOUNDATION_DEADLINE_SECONDS = 30.0
 ELASTICSEARCH_DEADLINE_SECONDS = 120.0
@@ -45,9 +46,7 @@ class Pause:
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._asked.set())
+        self._asked = stop_event(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __call__(self) -> None:
         """Wait a moment; raise Interrupted when a signal came."""

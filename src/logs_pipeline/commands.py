@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import signal
-import threading
 from typing import Annotated, Final
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from vigie.logs_pipeline.dead_commands import dead_app
 from vigie.logs_pipeline.group_commands import cursor_app, group_app
 from vigie.settings import load_settings
+from vigie.stop_signal import stop_event
 from vigie.terminal import UNHEALTHY, say
 
 GARBAGE_THRESHOLD: Final = 50_000
@@ -30,7 +30,7 @@ def pipeline_once() -> None:
     from vigie.logs_pipeline.pipeline import run_once
 
     _collect_garbage_rarely()
-    summary = run_once(load_settings(), _stop_signal())
+    summary = run_once(load_settings(), stop_event(signal.SIGINT, signal.SIGTERM))
     say(str(summary))
     raise typer.Exit(0 if summary.complete else UNHEALTHY)
 
@@ -41,20 +41,12 @@ def pipeline_run() -> None:
     from vigie.logs_pipeline.pipeline import run_continuously
 
     _collect_garbage_rarely()
-    run_continuously(load_settings(), _stop_signal())
+    run_continuously(load_settings(), stop_event(signal.SIGINT, signal.SIGTERM))
 
 
 def _collect_garbage_rarely() -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
-
-
-def _stop_signal() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set, however often they come."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @pipeline_app.command("status")

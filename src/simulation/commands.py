@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,6 +13,7 @@ import typer
 
 from vigie.client import ask_api
 from vigie.settings import load_settings
+from vigie.stop_signal import stop_event
 from vigie.terminal import UNHEALTHY, ChangingLine, out, print_json, say
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ def _watch(run: Run, sender: OutcomeSender | None) -> float:
     """Let it run to its end, or to Ctrl-C, with the live line; return the seconds of its requests."""
     from vigie.simulation.tally import LiveText
 
-    asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+    asked = stop_event(signal.SIGINT, signal.SIGTERM)
     line = ChangingLine(LiveText(run.tally, outcomes=sender.tally if sender else None), sys.stderr)
 
     def show_until(ended: Callable[[], bool]) -> None:

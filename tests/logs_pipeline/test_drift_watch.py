@@ -173,7 +173,8 @@ def _write_by_hand(settings: Settings, *verdicts: dict[str, Any]) -> None:
         for number, figures in enumerate(verdicts):
             document = {"@timestamp": timestamp, "doc_type": "drift", "model": model, "drift": figures}
             index = f"{settings.store.es_index_prefix}{MESSAGE}-2026.11.20"
-            client.index(index=index, document={**document, "producer": "hand", "number": number})
+            own = {"producer": "hand", "number": number}
+            client.index(index=index, id=f"hand-{number}", document={**document, **own})
 
 
 def test_a_window_waits_for_what_is_not_indexed_yet(

@@ -32,7 +32,7 @@ _KNOWN: Final = tuple(
             "free space where it keeps its files; its own log says more",
         ),
         (
-            "NOAUTH|WRONGPASS|Authentication|invalid (username|password)",
+            "NOAUTH|WRONGPASS|Authentication|unauthenticated|invalid (username|password)",
             "refuses the credentials",
             "set REDIS_PASSWORD, and REDIS_USERNAME if it has users",
         ),

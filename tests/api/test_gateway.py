@@ -100,7 +100,7 @@ async def test_head_is_get_without_the_body(api: Api, path: str) -> None:
     head, get = await api.client.head(path), await api.client.get(path)
     assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
     assert head.content == b""
-    assert {data["method"] for data in api.requests()} <= {"HEAD", "GET"}
+    assert [data["method"] for data in api.requests()] == ([] if path == "/livez" else ["HEAD", "GET"])
 
 
 async def test_a_correlation_id_is_kept(api: Api) -> None:
